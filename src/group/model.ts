@@ -1,0 +1,198 @@
+/**
+ * The words of the control plane: what a manifest asks for (Spec), what the cluster has decided (Record), what
+ * members say of themselves (Report). Plain JSON: all of it crosses processes and lies in the state store.
+ */
+import type { ErrorReport } from '../errors.ts';
+
+export type Role = 'primary' | 'replica' | 'logger' | 'standby';
+export type Storage = 'shared' | 'local';
+export type Commit = 'async' | 'quorum';
+export type DriverName = 'btrfs' | 'reflink' | 'copy';
+
+// ---------------------------------------------------------------- desired: the manifest, normalised
+
+export interface EngineSpec {
+  kind: 'postgres';
+  /** Major version, 15 to 18; null means the newest that is found, embedded last. */
+  version: number | null;
+  /** A folder with `postgres` and `initdb`, or null: searched for. */
+  bin: string | null;
+}
+
+export interface HostSpec {
+  name: string;
+  address: string;
+  /** The agent's port, or null: chosen when the agent is first started. */
+  port: number | null;
+}
+
+export interface VolumeSpec {
+  name: string;
+  /** Absolute. */
+  path: string;
+  driver: DriverName | 'auto';
+  /** Bytes of the image file, for a volume that pgorbit makes; null where the path already is a file system. */
+  size: number | null;
+}
+
+export interface MemberSpec {
+  name: string;
+  host: string;
+  role: Role;
+  /** PostgreSQL's port, or null: chosen when the member is first made. */
+  port: number | null;
+}
+
+export interface GroupSpec {
+  name: string;
+  storage: Storage;
+  /** The volume's name for `storage: shared`, else null. */
+  volume: string | null;
+  commit: Commit;
+  /** PostgreSQL settings by name; values as postgresql.conf takes them, unquoted. */
+  settings: Record<string, string>;
+  /** `automatic`: a dead primary is replaced at once. `manual`: it is restarted in place, and promoted over only by a person. */
+  failover: 'automatic' | 'manual';
+  /** The share of the data (0 to 1) that a replica may occupy alone before it is cloned again; 0 turns it off. */
+  recloneAbove: number;
+  /** `fast` or `spread` checkpoint before a clone. */
+  checkpoint: 'fast' | 'spread';
+  members: Record<string, MemberSpec>;
+}
+
+export interface ClusterSpec {
+  cluster: string;
+  engine: EngineSpec;
+  hosts: Record<string, HostSpec>;
+  volumes: Record<string, VolumeSpec>;
+  groups: Record<string, GroupSpec>;
+}
+
+// ---------------------------------------------------------------- decided: one document a group
+
+/** Where a member's PostgreSQL listens. */
+export interface Endpoint {
+  member: string;
+  address: string;
+  port: number;
+}
+
+/** The data directory that a promotion on a shared volume takes over from. */
+export interface Predecessor {
+  member: string;
+  host: string;
+  /** The member's folder on the shared volume. */
+  dir: string;
+}
+
+/**
+ * What the cluster wants of a member now. Each kind says what the member's agent has to bring about from whatever
+ * state the member is in; how it gets there is decided in member.ts, step by step.
+ */
+export type Goal =
+  /** Make the database system: initdb, start, be the primary of the group's first term. */
+  | { kind: 'create' }
+  /** Accept writes, with these slots and no others of pgorbit's. */
+  | { kind: 'primary'; slots: string[]; synchronousNames: string }
+  /** Follow `upstream`; attach by clone or base backup where there is no data of this incarnation. */
+  | { kind: 'follow'; upstream: Endpoint; slot: string; sourceDir: string | null }
+  /** Fence the predecessor, replay what it acknowledged, and only then accept writes. */
+  | { kind: 'promote'; predecessor: Predecessor | null; synchronousNames: string }
+  /** Be stopped: `fast` disconnects clients, `drain` waits for them first (up to `drainMs`). */
+  | { kind: 'stop'; mode: 'fast' | 'drain'; drainMs: number }
+  /** Be gone: stopped, and what pgorbit made for it deleted. */
+  | { kind: 'remove' };
+
+export interface MemberRecord {
+  name: string;
+  host: string;
+  address: string;
+  port: number;
+  role: Role;
+  /** Counts the member's data directories: a higher number than the one on disk means "make it anew". */
+  incarnation: number;
+  /** Counts wanted restarts: a running postgres that was started for a lower number is restarted. */
+  restarts: number;
+  goal: Goal;
+  /** True from the first time that the member was healthy in this incarnation. */
+  joined: boolean;
+  /** Rebuilds since it was last healthy, and when the next may start (ms, the decider's monotonic clock is not durable: counted anew after its restart). */
+  rebuilds: number;
+}
+
+/** A longer undertaking that a person asked for. At most one a group runs at a time. */
+export type Operation =
+  | { id: string; kind: 'switchover'; to: string; step: 'checkpoint' | 'stop' | 'promote'; startedAt: string }
+  | { id: string; kind: 'restart'; left: string[]; current: string | null; startedAt: string }
+  | { id: string; kind: 'reclone'; left: string[]; current: string | null; step: 'drain' | 'attach' | null; drainMs: number; startedAt: string };
+
+/** How the last operations ended, newest first; what a waiting CLI looks for. */
+export interface OperationResult {
+  id: string;
+  kind: Operation['kind'] | 'promote';
+  ok: boolean;
+  message: string;
+  endedAt: string;
+}
+
+export interface GroupRecord {
+  group: string;
+  /** PostgreSQL's system identifier, as a decimal string; null until the first member is made. */
+  systemIdentifier: string | null;
+  term: number;
+  /** The one member that may accept writes in this term; null while there is none. */
+  primary: string | null;
+  /** The member that is being promoted, or null. */
+  candidate: string | null;
+  members: Record<string, MemberRecord>;
+  operation: Operation | null;
+  results: OperationResult[];
+}
+
+// ---------------------------------------------------------------- observed: what a member's agent sees
+
+export type MemberState =
+  | 'creating' | 'attaching' | 'starting' | 'catching-up' | 'streaming' | 'running'
+  | 'promoting' | 'stopping' | 'stopped' | 'fenced' | 'removing' | 'failed';
+
+export interface MemberReport {
+  group: string;
+  member: string;
+  host: string;
+  /** The incarnation and term that the member's data directory carries; 0 when there is no data. */
+  incarnation: number;
+  term: number;
+  /** The `restarts` number that the running postgres was started for. */
+  restarts: number;
+  state: MemberState;
+  /** What is being done just now, in words, or null. */
+  step: string | null;
+  /** The postmaster's process id while it lives. */
+  pid: number | null;
+  /** True while the postmaster lives and accepts SQL. */
+  ready: boolean;
+  /** From pg_is_in_recovery(); null when not known. */
+  inRecovery: boolean | null;
+  systemIdentifier: string | null;
+  timeline: number | null;
+  /** A primary's write position, a standby's replay position; `X/Y`. */
+  lsn: string | null;
+  /** A standby's last received and flushed position; null on a primary. */
+  received: string | null;
+  /** The upstream's `host:port` while the WAL receiver streams, else null. */
+  streamingFrom: string | null;
+  /** Replication delay of a standby in ms, 0 when it has replayed all it received; null when not known. */
+  lagMs: number | null;
+  synchronous: boolean;
+  /** Settings that wait for a restart. */
+  pendingRestart: string[];
+  /** Slots of pgorbit's on this member. */
+  slots: string[];
+  /** Sessions of clients, pgorbit's own not counted. */
+  sessions: number | null;
+  /** True when the last stop was a clean shutdown (from pg_control). */
+  cleanStop: boolean | null;
+  error: ErrorReport | null;
+  /** How often in a row the current goal has failed. */
+  failures: number;
+}
