@@ -1,0 +1,140 @@
+/**
+ * What an agent answers, over HTTPS with client certificates of the cluster's own CA. JSON in, JSON out; an error is
+ * an ErrorReport with a 4xx or 5xx status. Requests that only the deciding agent can answer are passed on to it by
+ * whichever agent got them, so that a client may ask any.
+ */
+import type { ErrorReport } from '../errors.ts';
+import type { ClusterSpec, DriverName, MemberReport, OperationResult } from '../group/model.ts';
+import type { OrbitEvent } from '../observe/event.ts';
+import type { CasResult, Leadership, Versioned } from '../state/store.ts';
+
+/** The document at SPEC_KEY: the manifest in force, and what was settled when it was applied. */
+export interface ClusterDocument {
+  /** Drawn at random when the cluster was made; every marker file of the cluster carries it. */
+  id: string;
+  /** The manifest's text, comments and all. */
+  manifest: string;
+  /** The manifest normalised, with every port settled. */
+  spec: ClusterSpec;
+}
+
+/** The document at SECRETS_KEY. */
+export interface SecretsDocument {
+  /** The person's superuser. */
+  superuser: Account;
+  /** The agents' own superuser. */
+  agent: Account;
+  replication: Account;
+  /** May read statistics and pgorbit's views, nothing else. */
+  monitor: Account;
+}
+export interface Account {
+  user: string;
+  password: string;
+}
+
+export interface PingAnswer {
+  cluster: string;
+  clusterId: string;
+  host: string;
+  pid: number;
+  version: string;
+}
+
+/** `pgorbit status --json`: scripts rely on it; extend it freely, change nothing. */
+export interface StatusDocument {
+  cluster: string;
+  agents: AgentStatus[];
+  groups: GroupStatus[];
+  volumes: VolumeStatus[];
+  endpoints: { rw: string | null; ro: string | null; split: string | null };
+}
+export interface AgentStatus {
+  host: string;
+  address: string;
+  port: number;
+  pid: number | null;
+  state: 'leader' | 'follower' | 'unreachable';
+}
+export interface GroupStatus {
+  name: string;
+  storage: string;
+  commit: string;
+  term: number;
+  primary: string | null;
+  state: 'healthy' | 'degraded' | 'down';
+  /** Why it is not healthy and what is being done, or "" when it is. */
+  reason: string;
+  engine: string | null;
+  /** The running operation in words, or null. */
+  operation: string | null;
+  results: OperationResult[];
+  members: MemberStatus[];
+}
+export interface MemberStatus {
+  name: string;
+  role: string;
+  host: string;
+  address: string;
+  port: number;
+  pid: number | null;
+  state: string;
+  step: string | null;
+  timeline: number | null;
+  lsn: string | null;
+  lagBytes: number | null;
+  lagMs: number | null;
+  synchronous: boolean;
+  pendingRestart: string[];
+  error: ErrorReport | null;
+}
+export interface VolumeStatus {
+  name: string;
+  driver: DriverName;
+  /** Why this driver, in words. */
+  why: string;
+  path: string;
+  bytes: { total: number; free: number; shared: number; logical: number };
+  members: { name: string; exclusive: number; logical: number }[];
+  warning: string | null;
+}
+
+/** What a person may ask of a group; answered at once with an id, carried out by the deciding agent. */
+export type OperateRequest =
+  | { kind: 'switchover'; group: string; to: string | null }
+  | { kind: 'promote'; group: string; member: string; force: boolean }
+  | { kind: 'restart'; group: string; members: string[] | null }
+  | { kind: 'reload'; group: string; members: string[] | null }
+  | { kind: 'reclone'; group: string; members: string[] | null; drainMs: number };
+
+/** Path, request and answer of each call. GET has its request in the query. */
+export interface Calls {
+  'GET /v1/ping': { request: Record<string, never>; answer: PingAnswer };
+  'GET /v1/status': { request: Record<string, never>; answer: StatusDocument };
+  /** Replaces the cluster document when its revision still is `revision` (0: when there is none). */
+  'POST /v1/apply': { request: { revision: number; document: ClusterDocument; secrets?: SecretsDocument }; answer: { revision: number } };
+  'GET /v1/cluster': { request: Record<string, never>; answer: { revision: number; document: ClusterDocument | null } };
+  'GET /v1/secrets': { request: Record<string, never>; answer: { secrets: SecretsDocument | null } };
+  'POST /v1/operate': { request: OperateRequest; answer: { id: string } };
+  /** The agent's own events with a sequence above `after`, waiting up to `waitMs` for the first. */
+  'GET /v1/events': { request: { after: string; waitMs: string }; answer: { events: OrbitEvent[]; sequence: number } };
+  /** The first free TCP port at or above `from` on the agent's address, leaving out `except`; or whether `exactly` is free. */
+  'POST /v1/port': { request: { address: string; from: number; except: number[]; exactly: boolean }; answer: { port: number | null } };
+  /** Can this host carry what the spec gives it? Errors that would come later are told now. */
+  'POST /v1/preflight': { request: { spec: ClusterSpec }; answer: { problems: ErrorReport[]; notes: string[] } };
+  /** Log lines of a member, newest last. `offset` is where the next call goes on; -1 starts `lines` from the end. */
+  'GET /v1/logs': { request: { group: string; member: string; offset: string; lines: string }; answer: { text: string; offset: number } };
+  'POST /v1/volume/reclaim': { request: { volume: string }; answer: { freed: number; segments: number } };
+  'POST /v1/volume/usage': { request: { volume: string }; answer: VolumeStatus };
+  /** A member's report to the deciding agent. */
+  'POST /v1/report': { request: { host: string; pid: number; reports: MemberReport[]; volumes: VolumeStatus[] }; answer: { known: boolean } };
+  /** Ends the agent; its members go on, unless `stopMembers`. */
+  'POST /v1/shutdown': { request: { stopMembers: boolean }; answer: Record<string, never> };
+  'POST /v1/state/read': { request: { key: string }; answer: { document: Versioned | null } };
+  'POST /v1/state/list': { request: { prefix: string }; answer: { documents: Versioned[] } };
+  'POST /v1/state/cas': { request: { key: string; revision: number; value: unknown }; answer: CasResult };
+  /** Changes after `revision` under `prefix`, waiting up to `waitMs`; the whole state when the history is gone. */
+  'POST /v1/state/watch': { request: { prefix: string; revision: number; waitMs: number }; answer: { revision: number; changes: { key: string; revision: number; value: unknown }[] } };
+  'GET /v1/leadership': { request: Record<string, never>; answer: Leadership };
+}
+export type CallName = keyof Calls;
