@@ -98,8 +98,12 @@ export type Goal =
   | { kind: 'follow'; upstream: Endpoint; slot: string; sourceDir: string | null }
   /** Fence the predecessor, replay what it acknowledged, and only then accept writes. */
   | { kind: 'promote'; predecessor: Predecessor | null; synchronousNames: string }
-  /** Be stopped: `fast` disconnects clients, `drain` waits for them first (up to `drainMs`). */
-  | { kind: 'stop'; mode: 'fast' | 'drain'; drainMs: number }
+  /** Write out dirty pages, so that the stop which follows is short; stay what it is. */
+  | { kind: 'checkpoint' }
+  /** Serve the sessions that there are until none is left, take no new ones, then be stopped. */
+  | { kind: 'drain' }
+  /** Be stopped, at once but cleanly: clients are disconnected. */
+  | { kind: 'stop' }
   /** Be gone: stopped, and what pgorbit made for it deleted. */
   | { kind: 'remove' };
 
@@ -116,23 +120,34 @@ export interface MemberRecord {
   goal: Goal;
   /** True from the first time that the member was healthy in this incarnation. */
   joined: boolean;
-  /** Rebuilds since it was last healthy, and when the next may start (ms, the decider's monotonic clock is not durable: counted anew after its restart). */
+  /** Rebuilds since it was last healthy: the next one waits longer. */
   rebuilds: number;
+}
+
+/** A change of primary that is under way. */
+export interface Promotion {
+  candidate: string;
+  /** Whom it takes over from; null when the predecessor's storage is gone for good. */
+  predecessor: Predecessor | null;
+  /** A switchover: the predecessor was stopped cleanly and comes back without a rebuild. */
+  planned: boolean;
+  /** The operation that asked for it, or null for a failover. */
+  operation: string | null;
 }
 
 /** A longer undertaking that a person asked for. At most one a group runs at a time. */
 export type Operation =
-  | { id: string; kind: 'switchover'; to: string; step: 'checkpoint' | 'stop' | 'promote'; startedAt: string }
-  | { id: string; kind: 'restart'; left: string[]; current: string | null; startedAt: string }
-  | { id: string; kind: 'reclone'; left: string[]; current: string | null; step: 'drain' | 'attach' | null; drainMs: number; startedAt: string };
+  | { id: string; kind: 'switchover'; from: string; to: string; step: 'checkpoint' | 'stop' | 'promote' }
+  | { id: string; kind: 'promote'; to: string }
+  | { id: string; kind: 'restart'; left: string[]; current: string | null }
+  | { id: string; kind: 'reclone'; left: string[]; current: string | null; step: 'drain' | 'attach'; drainMs: number };
 
 /** How the last operations ended, newest first; what a waiting CLI looks for. */
 export interface OperationResult {
   id: string;
-  kind: Operation['kind'] | 'promote';
+  kind: Operation['kind'];
   ok: boolean;
   message: string;
-  endedAt: string;
 }
 
 export interface GroupRecord {
@@ -142,8 +157,7 @@ export interface GroupRecord {
   term: number;
   /** The one member that may accept writes in this term; null while there is none. */
   primary: string | null;
-  /** The member that is being promoted, or null. */
-  candidate: string | null;
+  promotion: Promotion | null;
   members: Record<string, MemberRecord>;
   operation: Operation | null;
   results: OperationResult[];
@@ -153,7 +167,7 @@ export interface GroupRecord {
 
 export type MemberState =
   | 'creating' | 'attaching' | 'starting' | 'catching-up' | 'streaming' | 'running'
-  | 'promoting' | 'stopping' | 'stopped' | 'fenced' | 'removing' | 'failed';
+  | 'promoting' | 'stopping' | 'stopped' | 'fenced' | 'removing' | 'removed' | 'failed';
 
 export interface MemberReport {
   group: string;
@@ -181,13 +195,19 @@ export interface MemberReport {
   received: string | null;
   /** The upstream's `host:port` while the WAL receiver streams, else null. */
   streamingFrom: string | null;
+  /** How long a standby that runs has not been streaming, ms; 0 while it streams. */
+  notStreamingMs: number;
+  /** What a primary sees of those that stream from it. */
+  followers: { name: string; replay: string | null; flush: string | null; synchronous: boolean }[];
   /** Replication delay of a standby in ms, 0 when it has replayed all it received; null when not known. */
   lagMs: number | null;
   synchronous: boolean;
   /** Settings that wait for a restart. */
   pendingRestart: string[];
-  /** Slots of pgorbit's on this member. */
-  slots: string[];
+  /** The goal that was carried out last, whole: what a decider waits for. */
+  reached: Goal['kind'] | null;
+  /** The record's term that the agent acted upon when it wrote this. */
+  goalTerm: number;
   /** Sessions of clients, pgorbit's own not counted. */
   sessions: number | null;
   /** True when the last stop was a clean shutdown (from pg_control). */
