@@ -77,12 +77,10 @@ export interface Endpoint {
   port: number;
 }
 
-/** The data directory that a promotion on a shared volume takes over from. */
+/** Whom a promotion takes over from. On a shared volume its data directory holds every acknowledged commit. */
 export interface Predecessor {
   member: string;
   host: string;
-  /** The member's folder on the shared volume. */
-  dir: string;
 }
 
 /**
@@ -95,13 +93,13 @@ export type Goal =
   /** Accept writes, with these slots and no others of pgorbit's. */
   | { kind: 'primary'; slots: string[]; synchronousNames: string }
   /** Follow `upstream`; attach by clone or base backup where there is no data of this incarnation. */
-  | { kind: 'follow'; upstream: Endpoint; slot: string; sourceDir: string | null }
+  | { kind: 'follow'; upstream: Endpoint; slot: string }
   /** Fence the predecessor, replay what it acknowledged, and only then accept writes. */
   | { kind: 'promote'; predecessor: Predecessor | null; synchronousNames: string }
   /** Write out dirty pages, so that the stop which follows is short; stay what it is. */
   | { kind: 'checkpoint' }
-  /** Serve the sessions that there are until none is left, take no new ones, then be stopped. */
-  | { kind: 'drain' }
+  /** Be stopped when no client is connected. `patient` waits for that moment; otherwise new clients are turned away at once. */
+  | { kind: 'drain'; patient: boolean }
   /** Be stopped, at once but cleanly: clients are disconnected. */
   | { kind: 'stop' }
   /** Be gone: stopped, and what pgorbit made for it deleted. */
@@ -140,7 +138,7 @@ export type Operation =
   | { id: string; kind: 'switchover'; from: string; to: string; step: 'checkpoint' | 'stop' | 'promote' }
   | { id: string; kind: 'promote'; to: string }
   | { id: string; kind: 'restart'; left: string[]; current: string | null }
-  | { id: string; kind: 'reclone'; left: string[]; current: string | null; step: 'drain' | 'attach'; drainMs: number };
+  | { id: string; kind: 'reclone'; left: string[]; current: string | null; step: 'drain' | 'attach'; drainMs: number; cut: boolean };
 
 /** How the last operations ended, newest first; what a waiting CLI looks for. */
 export interface OperationResult {

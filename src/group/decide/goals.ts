@@ -1,0 +1,63 @@
+/**
+ * A member's goal follows from the group's record alone: who is primary, what is under way, and which members the
+ * manifest names. Rules change those; nobody sets a goal by hand, so no goal can be forgotten.
+ */
+import type { Context } from './context.ts';
+import type { Endpoint, Goal, MemberRecord } from '../model.ts';
+
+/** Physical slots of members: PostgreSQL allows lower-case letters, digits and underscores. */
+export const slotName = (member: string): string => `pgorbit_${member.replaceAll('-', '_')}`;
+
+/** Brings every member's goal in line with the record. */
+export function settleGoals(context: Context): void {
+  for (const member of Object.values(context.record.members)) {
+    const goal = goalOf(context, member);
+    if (JSON.stringify(goal) !== JSON.stringify(member.goal)) context.changeMember(member.name, { goal });
+  }
+}
+
+/** The first row that applies. */
+function goalOf(context: Context, member: MemberRecord): Goal {
+  const { record, spec } = context;
+  const operation = record.operation;
+  // No longer in the manifest: goes, unless it still is what everyone depends on.
+  if (spec.members[member.name] === undefined && member.name !== record.primary && member.name !== record.promotion?.candidate) {
+    return { kind: 'remove' };
+  }
+  // The group does not exist yet: its first member makes it.
+  if (record.systemIdentifier === null) return { kind: 'create' };
+  if (record.promotion !== null) {
+    const { candidate, predecessor } = record.promotion;
+    if (member.name === candidate) return { kind: 'promote', predecessor, synchronousNames: '' };
+    // The old primary stays down until there is a new one to follow.
+    if (member.name === predecessor?.member) return { kind: 'stop' };
+    // The others wait on the line: whom they will follow is not known before the promotion is done.
+    return member.goal.kind === 'follow' ? member.goal : { kind: 'stop' };
+  }
+  if (operation?.kind === 'switchover') {
+    if (operation.step === 'checkpoint' && (member.name === operation.from || member.name === operation.to)) return { kind: 'checkpoint' };
+    if (operation.step === 'stop' && member.name === operation.from) return { kind: 'stop' };
+  }
+  if (operation?.kind === 'reclone' && operation.step === 'drain' && member.name === operation.current) {
+    return { kind: 'drain', patient: !operation.cut };
+  }
+  if (member.name === record.primary) return { kind: 'primary', slots: slots(context), synchronousNames: '' };
+  if (record.primary === null) return member.goal.kind === 'follow' ? member.goal : { kind: 'stop' };
+  return {
+    kind: 'follow',
+    upstream: endpoint(context.member(record.primary)),
+    slot: slotName(member.name),
+  };
+}
+
+/** One slot for each member that follows: none for one that goes, so that it never pins WAL. */
+function slots(context: Context): string[] {
+  return Object.keys(context.record.members)
+    .filter((name) => name !== context.record.primary && context.spec.members[name] !== undefined)
+    .map(slotName)
+    .sort();
+}
+
+function endpoint(member: MemberRecord): Endpoint {
+  return { member: member.name, address: member.address, port: member.port };
+}

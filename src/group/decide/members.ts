@@ -1,0 +1,130 @@
+/** How members come, change, are made anew and go. */
+import { isElectable, type Context } from './context.ts';
+import type { MemberRecord } from '../model.ts';
+
+/** A joined replica that runs but does not stream for this long is made anew; each further try waits twice as long. */
+export const REJOIN_MS = 10_000;
+/** How often in a row a replica may fail its goal before it is made anew. */
+export const FAILURES_BEFORE_REBUILD = 3;
+
+/** The record of a member that is to be made. */
+export function newMember(context: Context, name: string): MemberRecord {
+  const wanted = context.spec.members[name];
+  if (wanted === undefined) throw new Error(`no member ${name} in the spec of ${context.spec.name}`);
+  return {
+    name,
+    host: wanted.host,
+    address: context.input.addresses[wanted.host] ?? '127.0.0.1',
+    port: wanted.port ?? 5432,
+    role: wanted.role === 'primary' ? 'replica' : wanted.role,
+    incarnation: 1,
+    restarts: 1,
+    goal: { kind: 'stop' },
+    joined: false,
+    rebuilds: 0,
+  };
+}
+
+export function created(context: Context): boolean {
+  if (context.record.systemIdentifier !== null) return false;
+  for (const member of Object.values(context.record.members)) {
+    const report = context.report(member.name);
+    if (report?.ready && report.inRecovery === false && report.systemIdentifier !== null && report.reached === 'create') {
+      context.change({ systemIdentifier: report.systemIdentifier, primary: member.name, term: 1 });
+      context.changeMember(member.name, { joined: true });
+      context.tell({ level: 'info', kind: 'group-created', member: member.name, message: `${member.name} made the database system ${report.systemIdentifier} and is its primary` });
+      return true;
+    }
+  }
+  return false;
+}
+
+export function admit(context: Context): boolean {
+  const { record, spec } = context;
+  if (record.primary === null || record.promotion !== null || !context.report(record.primary)?.ready) return false;
+  const missing = Object.keys(spec.members).filter((name) => record.members[name] === undefined);
+  for (const name of missing) {
+    const member = newMember(context, name);
+    context.change({ members: { ...context.record.members, [name]: member } });
+    context.tell({ level: 'info', kind: 'member-added', member: name, message: `${name} joins as ${member.role} on ${member.host}, port ${member.port}` });
+  }
+  return missing.length > 0;
+}
+
+export function amend(context: Context): boolean {
+  let changed = false;
+  for (const member of Object.values(context.record.members)) {
+    const wanted = context.spec.members[member.name];
+    if (wanted === undefined) continue;
+    const port = wanted.port ?? member.port;
+    const address = context.input.addresses[member.host] ?? member.address;
+    if (port !== member.port || address !== member.address) {
+      context.changeMember(member.name, { port, address, restarts: member.restarts + 1 });
+      context.tell({ level: 'info', kind: 'member-moved', member: member.name, message: `${member.name} moves to ${address}:${port} and restarts` });
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+export function forget(context: Context): boolean {
+  const gone = Object.values(context.record.members).filter(
+    (member) => member.goal.kind === 'remove' && context.report(member.name)?.state === 'removed',
+  );
+  if (gone.length === 0) return false;
+  const members = { ...context.record.members };
+  for (const member of gone) {
+    delete members[member.name];
+    context.tell({ level: 'info', kind: 'member-removed', member: member.name, message: `${member.name} is gone, and its slot and files with it` });
+  }
+  context.change({ members });
+  return true;
+}
+
+export function joined(context: Context): boolean {
+  let changed = false;
+  for (const member of Object.values(context.record.members)) {
+    const report = context.report(member.name);
+    if (member.joined || report === null || report.incarnation !== member.incarnation || !report.ready || report.streamingFrom === null) continue;
+    context.changeMember(member.name, { joined: true, rebuilds: 0 });
+    context.tell({ level: 'info', kind: 'member-joined', member: member.name, message: `${member.name} streams from ${report.streamingFrom}` });
+    changed = true;
+  }
+  return changed;
+}
+
+export function rebuild(context: Context): boolean {
+  const { record } = context;
+  if (record.primary === null || record.promotion !== null || !context.report(record.primary)?.ready) return false;
+  let changed = false;
+  for (const member of Object.values(record.members)) {
+    const report = context.report(member.name);
+    if (member.goal.kind !== 'follow' || report === null || report.incarnation !== member.incarnation) continue;
+    const patience = REJOIN_MS * 2 ** Math.min(member.rebuilds, 5);
+    const silent = context.heldFor(`silent:${member.name}:${member.incarnation}`, report.ready && report.streamingFrom === null) > patience;
+    const broken = report.pid === null && report.failures >= FAILURES_BEFORE_REBUILD
+      && context.heldFor(`broken:${member.name}:${member.incarnation}`, true) >= patience - REJOIN_MS;
+    if (!silent && !broken) continue;
+    const why = broken ? (report.error?.message ?? 'it does not start') : `it runs but has not streamed for ${Math.round(patience / 1000)} s`;
+    context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false, rebuilds: member.rebuilds + 1 });
+    context.tell({ level: 'warning', kind: 'member-rebuild', member: member.name, message: `${member.name} can't follow (${why}): it is made anew from ${record.primary}` });
+    changed = true;
+  }
+  return changed;
+}
+
+export function recloneNeeded(context: Context): boolean {
+  const { record, spec } = context;
+  if (record.operation !== null || record.promotion !== null || record.primary === null || spec.recloneAbove === 0) return false;
+  for (const member of Object.values(record.members)) {
+    if (member.name === record.primary || !isElectable(context, member.name)) continue;
+    const share = context.input.exclusiveShare[member.name] ?? 0;
+    const due = context.heldFor(`share:${member.name}:${member.incarnation}`, share > spec.recloneAbove) > 60_000;
+    if (!due) continue;
+    const id = `reclone-${member.name}-${member.incarnation + 1}`;
+    context.change({ operation: { id, kind: 'reclone', left: [], current: member.name, step: 'drain', drainMs: 600_000, cut: false } });
+    context.tell({ level: 'info', kind: 'reclone', member: member.name, operation: id, message: `${member.name} occupies ${Math.round(share * 100)} % of the data by itself: it is cloned again as soon as no client uses it` });
+    return true;
+  }
+  return false;
+}

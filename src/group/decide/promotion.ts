@@ -1,0 +1,90 @@
+/** Losing a primary and gaining another: restart, failover, and what a promotion may come to. */
+import { candidates, type Context } from './context.ts';
+import { finish } from './finish.ts';
+
+/** A promotion that takes longer than this goes to the next candidate. */
+export const PROMOTION_MS = 15_000;
+
+/** Opens a new term in which `candidate` takes over from the present primary. */
+export function startPromotion(context: Context, candidate: string, how: { planned: boolean; operation: string | null }): void {
+  const { record } = context;
+  const old = record.primary === null ? null : context.member(record.primary);
+  context.change({
+    term: record.term + 1,
+    primary: null,
+    promotion: { candidate, predecessor: old === null ? null : { member: old.name, host: old.host }, ...how },
+  });
+}
+
+export function primaryDown(context: Context): boolean {
+  const { record, spec } = context;
+  if (record.primary === null || record.promotion !== null) return false;
+  const primary = context.member(record.primary);
+  const report = context.report(primary.name);
+  const asked = primary.goal.kind === 'stop';
+  if (report === null || report.pid !== null || asked || report.incarnation !== primary.incarnation || report.goalTerm !== record.term) return false;
+  // A restart that was asked for is under way until the report shows that it was tried.
+  if (report.restarts < primary.restarts && report.failures === 0) return false;
+  const next = candidates(context)[0];
+  const mayFailOver = next !== undefined && spec.failover === 'automatic' && report.cleanStop !== true;
+  if (mayFailOver) {
+    const interrupted = record.operation;
+    startPromotion(context, next, { planned: false, operation: null });
+    context.tell({ level: 'warning', kind: 'primary-lost', member: primary.name, message: `the primary ${primary.name} died: ${next} takes over in term ${context.record.term}` });
+    if (interrupted !== null) finish(context, false, `interrupted: the primary ${primary.name} died`);
+    return true;
+  }
+  // Restart in place; after each failure wait longer, so that a broken primary does not spin.
+  const patience = Math.min(30_000, report.failures * 2_000);
+  if (context.heldFor(`restart:${primary.name}:${primary.restarts}`, true) < patience) return false;
+  context.changeMember(primary.name, { restarts: primary.restarts + 1 });
+  const why = report.cleanStop === true ? 'it was stopped cleanly' : spec.failover === 'manual' ? 'failover is manual' : 'no replica can take over';
+  context.tell({ level: report.cleanStop === true ? 'info' : 'warning', kind: 'primary-restart', member: primary.name, message: `the primary ${primary.name} is down (${why}): it is started again` });
+  return true;
+}
+
+export function promoted(context: Context): boolean {
+  const { promotion, term } = context.record;
+  if (promotion === null) return false;
+  const report = context.report(promotion.candidate);
+  if (!report?.ready || report.inRecovery !== false || report.term !== term) return false;
+  const old = promotion.predecessor?.member;
+  context.change({ primary: promotion.candidate, promotion: null });
+  context.changeMember(promotion.candidate, { joined: true, rebuilds: 0 });
+  context.tell({
+    level: promotion.planned ? 'info' : 'warning', kind: 'promoted', member: promotion.candidate, operation: promotion.operation,
+    message: `${promotion.candidate} is the primary of term ${term}, timeline ${report.timeline}`,
+  });
+  // A predecessor that died keeps nothing that the new primary lacks, but its files may be torn: it comes back by a new clone.
+  if (old !== undefined && context.record.members[old] !== undefined && !promotion.planned) {
+    context.changeMember(old, { incarnation: context.member(old).incarnation + 1, joined: false });
+  }
+  if (promotion.operation !== null) finish(context, true, `${promotion.candidate} is the primary now`);
+  return true;
+}
+
+export function promotionFailed(context: Context): boolean {
+  const { promotion } = context.record;
+  if (promotion === null) return false;
+  const report = context.report(promotion.candidate);
+  const slow = context.heldFor(`promotion:${context.record.term}`, true) > PROMOTION_MS && report?.step !== 'replaying';
+  const broken = report !== null && ((report.pid === null && report.state === 'failed') || report.failures >= 2);
+  if (!slow && !broken) return false;
+  const why = broken ? (report?.error?.message ?? 'it failed') : `it took more than ${PROMOTION_MS / 1000} s`;
+  const next = candidates(context).find((name) => name !== promotion.candidate);
+  const predecessor = promotion.predecessor;
+  if (next !== undefined) {
+    context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next } });
+    context.tell({ level: 'error', kind: 'promotion-failed', member: promotion.candidate, message: `promoting ${promotion.candidate} failed (${why}); ${next} is tried next` });
+    return true;
+  }
+  if (predecessor === null || context.record.members[predecessor.member] === undefined) return false;
+  // Nobody else can: the old primary has every acknowledged commit on its own disk. It runs again, in a new term.
+  context.change({ term: context.record.term + 1, primary: predecessor.member, promotion: null });
+  context.changeMember(predecessor.member, { restarts: context.member(predecessor.member).restarts + 1 });
+  const candidate = context.member(promotion.candidate);
+  context.changeMember(candidate.name, { incarnation: candidate.incarnation + 1, joined: false });
+  context.tell({ level: 'error', kind: 'promotion-failed', member: promotion.candidate, message: `promoting ${promotion.candidate} failed (${why}) and there is no other candidate: ${predecessor.member} is started again` });
+  if (promotion.operation !== null) finish(context, false, `promoting ${promotion.candidate} failed: ${why}; ${predecessor.member} is the primary again`);
+  return true;
+}

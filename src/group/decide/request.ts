@@ -1,0 +1,89 @@
+/** What a person asks of a group: refused with the reason, or written into the record as an operation. Pure. */
+import type { OperateRequest } from '../../agent/api.ts';
+import { PgorbitError } from '../../errors.ts';
+import { candidates, Context, isElectable, type DecisionInput } from './context.ts';
+import { finish } from './finish.ts';
+import type { GroupRecord, Operation } from '../model.ts';
+
+/** @returns the record that carries the request. @throws PgorbitError with why it can't be, and what can. */
+export function acceptRequest(input: DecisionInput, record: GroupRecord, request: OperateRequest, id: string): { record: GroupRecord; events: Context['events'] } {
+  const context = new Context(input, record);
+  const running = record.operation;
+  if (running !== null && running.kind === 'reclone' && !running.cut) finish(context, false, `gave way to a ${request.kind}`);
+  else if (running !== null) {
+    throw new PgorbitError('state-conflict', `group ${record.group} is busy with a ${running.kind}`, { hint: 'wait for it (`pgorbit events -f` shows it) and try again' });
+  }
+  context.change({ operation: operationFor(context, request, id) });
+  return { record: context.record, events: context.events };
+}
+
+function operationFor(context: Context, request: OperateRequest, id: string): Operation {
+  const { record } = context;
+  switch (request.kind) {
+    case 'switchover':
+      return { id, kind: 'switchover', from: presentPrimary(context), to: switchoverTarget(context, request.to), step: 'checkpoint' };
+    case 'promote': {
+      known(context, [request.member]);
+      if (record.promotion !== null) {
+        throw new PgorbitError('state-conflict', `${record.promotion.candidate} is being promoted just now`, { hint: `wait for it, then: pgorbit switchover --to ${request.member}` });
+      }
+      if (request.member !== record.primary && !isElectable(context, request.member)) {
+        throw new PgorbitError('unsafe', `${request.member} is not a running replica of group ${record.group}: it can't be promoted`, { hint: `members that can: ${candidates(context).join(', ') || 'none'}` });
+      }
+      const primary = record.primary === null ? null : context.report(record.primary);
+      if (primary?.ready && request.member !== record.primary) {
+        // The primary lives: a clean switchover does the same without cutting anything short.
+        return { id, kind: 'switchover', from: presentPrimary(context), to: request.member, step: 'checkpoint' };
+      }
+      if (!request.force) {
+        throw new PgorbitError('unsafe', `promoting ${request.member} fences ${record.primary ?? 'the old primary'} for good: it comes back as a replica by a new clone`, { hint: `pgorbit promote ${request.member} --force` });
+      }
+      return { id, kind: 'promote', to: request.member };
+    }
+    case 'restart':
+      return { id, kind: 'restart', left: rolling(context, request.members), current: null };
+    case 'reclone': {
+      const members = rolling(context, request.members).filter((name) => name !== record.primary);
+      return { id, kind: 'reclone', left: members, current: null, step: 'drain', drainMs: request.drainMs, cut: true };
+    }
+    case 'reload':
+      throw new PgorbitError('usage', 'a reload is not an operation of the group: agents reload their members themselves');
+  }
+}
+
+function presentPrimary(context: Context): string {
+  const { primary } = context.record;
+  if (primary === null || !context.report(primary)?.ready) {
+    throw new PgorbitError('unsafe', `group ${context.record.group} has no running primary to switch over from`, { hint: `pgorbit promote ${candidates(context)[0] ?? 'MEMBER'} --force` });
+  }
+  return primary;
+}
+
+function switchoverTarget(context: Context, wanted: string | null): string {
+  if (wanted === null) {
+    const best = candidates(context).find((name) => context.report(name)?.streamingFrom !== null);
+    if (best === undefined) throw new PgorbitError('unsafe', `group ${context.record.group} has no replica that streams: nobody can take over`, { hint: 'pgorbit status' });
+    return best;
+  }
+  known(context, [wanted]);
+  if (wanted === context.record.primary) throw new PgorbitError('usage', `${wanted} is the primary already`);
+  if (!isElectable(context, wanted) || context.report(wanted)?.streamingFrom === null) {
+    throw new PgorbitError('unsafe', `${wanted} does not stream from the primary: it can't take over`, { hint: 'pgorbit status' });
+  }
+  return wanted;
+}
+
+/** Replicas first, the primary last. */
+function rolling(context: Context, members: string[] | null): string[] {
+  const { record } = context;
+  if (members !== null) known(context, members);
+  return (members ?? Object.keys(record.members).sort()).toSorted((a, b) => Number(a === record.primary) - Number(b === record.primary));
+}
+
+function known(context: Context, members: string[]): void {
+  for (const name of members) {
+    if (context.record.members[name] === undefined) {
+      throw new PgorbitError('no-such-member', `group ${context.record.group} has no member ${name}`, { hint: `its members: ${Object.keys(context.record.members).sort().join(', ')}` });
+    }
+  }
+}
