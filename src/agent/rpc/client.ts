@@ -1,0 +1,176 @@
+/** Calling an agent: HTTPS with the caller's certificate, over connections that are kept. */
+import { Agent, request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { errnoOf, PgorbitError, type ErrorReport } from '../../errors.ts';
+import type { CallName, Calls } from '../api.ts';
+import type { Identity } from '../identity/ca.ts';
+
+export interface RpcTarget {
+  address: string;
+  port: number;
+  /** The name that the agent's certificate must carry. */
+  host: string;
+}
+
+export interface CallOptions {
+  /** Until the whole answer is there; default 10 s. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** Idle connections go before the server's own limit (server.ts), so that a call rarely meets a closing one. */
+const IDLE_MS = 30_000;
+
+/** Calls that change nothing, or nothing more when they come twice: sent again when a kept connection had gone stale. */
+const REPEATABLE: ReadonlySet<string> = new Set<CallName>([
+  'POST /v1/state/read',
+  'POST /v1/state/list',
+  'POST /v1/state/watch',
+  'POST /v1/port',
+  'POST /v1/preflight',
+  'POST /v1/volume/usage',
+  'POST /v1/report',
+]);
+
+/** A connection to one agent. `close()` ends its connections and the calls that still run. */
+export class RpcClient {
+  readonly #target: RpcTarget;
+  readonly #agent: Agent;
+  /** How to end each call that runs. */
+  readonly #calls = new Set<(reason: Error) => void>();
+
+  constructor(target: RpcTarget, identity: Identity) {
+    this.#target = target;
+    this.#agent = new Agent({
+      keepAlive: true,
+      timeout: IDLE_MS,
+      ca: identity.ca,
+      cert: identity.cert,
+      key: identity.key,
+      minVersion: 'TLSv1.3',
+      servername: target.host,
+      checkServerIdentity: (_name: string, certificate: PeerCertificate) => checkServerIdentity(target.host, certificate),
+    });
+  }
+
+  get target(): RpcTarget {
+    return this.#target;
+  }
+
+  /**
+   * @throws PgorbitError `agent-unreachable` (no connection, or not the agent that was meant), `timed-out`, or what
+   *   the agent answered; the signal's reason when it aborts.
+   */
+  async call<K extends CallName>(name: K, request: Calls[K]['request'], options: CallOptions = {}): Promise<Calls[K]['answer']> {
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const ending = new AbortController();
+    const end = (reason: Error): void => ending.abort(reason);
+    const forward = (): void => ending.abort(options.signal?.reason);
+    const timer = setTimeout(() => end(this.#timedOut(name, timeoutMs)), timeoutMs);
+    options.signal?.addEventListener('abort', forward, { once: true });
+    if (options.signal?.aborted) forward();
+    this.#calls.add(end);
+    try {
+      return (await this.#send(name, request, ending.signal)) as Calls[K]['answer'];
+    } catch (error) {
+      if (ending.signal.aborted) throw ending.signal.reason;
+      throw error instanceof PgorbitError ? error : this.#unreachable(error);
+    } finally {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', forward);
+      this.#calls.delete(end);
+    }
+  }
+
+  close(): void {
+    for (const end of this.#calls) end(this.#unreachable(new Error('the connection was closed at this end')));
+    this.#agent.destroy();
+  }
+
+  async #send(name: CallName, request: object, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await this.#once(name, request, signal);
+    } catch (error) {
+      const stale = error instanceof StaleConnection && (name.startsWith('GET ') || REPEATABLE.has(name));
+      if (!stale || signal.aborted) throw error instanceof StaleConnection ? error.cause : error;
+    }
+    return this.#once(name, request, signal);
+  }
+
+  #once(name: CallName, request: object, signal: AbortSignal): Promise<unknown> {
+    const [method, path] = name.split(' ') as ['GET' | 'POST', string];
+    const body = method === 'POST' ? JSON.stringify(request) : undefined;
+    const query = method === 'GET' ? `?${new URLSearchParams(request as Record<string, string>).toString()}` : '';
+    return new Promise((resolve, reject) => {
+      const outgoing = httpsRequest({
+        agent: this.#agent,
+        host: this.#target.address,
+        port: this.#target.port,
+        method,
+        path: path + query,
+        headers: body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+        signal,
+      });
+      outgoing.on('error', (error) => {
+        reject(outgoing.reusedSocket && errnoOf(error) === 'ECONNRESET' ? new StaleConnection(error) : error);
+      });
+      outgoing.on('response', (response) => {
+        readAnswer(response).then(resolve, reject);
+      });
+      outgoing.end(body);
+    });
+  }
+
+  #unreachable(cause: unknown): PgorbitError {
+    const { host, address, port } = this.#target;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new PgorbitError('agent-unreachable', `The agent of host ${host} does not answer at ${address}:${port}: ${why}.`, {
+      hint: hintFor(cause, host),
+      cause,
+    });
+  }
+
+  #timedOut(name: CallName, timeoutMs: number): PgorbitError {
+    const { host, address, port } = this.#target;
+    return new PgorbitError('timed-out', `The agent of host ${host} at ${address}:${port} did not answer "${name}" within ${timeoutMs} ms.`, {
+      hint: 'What was asked may still happen. Look at `pgorbit status` and at the log of that agent.',
+    });
+  }
+}
+
+/** A kept connection that the other side had closed before it answered. */
+class StaleConnection extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
+}
+
+async function readAnswer(response: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString('utf8');
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`status ${response.statusCode}, and no JSON`, { cause: error });
+  }
+  if (response.statusCode === 200) return answer;
+  const report = answer as Partial<ErrorReport> | null;
+  if (typeof report?.code !== 'string' || typeof report.message !== 'string') throw new Error(`status ${response.statusCode}`);
+  throw PgorbitError.fromReport(report as ErrorReport);
+}
+
+function hintFor(cause: unknown, host: string): string {
+  const code = errnoOf(cause) ?? '';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return 'Another agent answers there. Look at the address and port of the host in the manifest.';
+  }
+  if (code === 'CERT_HAS_EXPIRED') return 'Its certificate has expired, or the clock of one of the two hosts is wrong.';
+  if (/CERT|SELF_SIGNED|ISSUER|SIGNATURE|ERR_SSL/.test(code)) {
+    return 'Something answers there that is not of this cluster. Look at the address and port, and at PGORBIT_HOME.';
+  }
+  return `Start it with \`pgorbit agent start --host ${host}\`, or look at its log if it should be running.`;
+}
