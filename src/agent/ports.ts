@@ -1,0 +1,77 @@
+/** Finding TCP ports that a server can take. */
+import { connect, createServer, isIPv6 } from 'node:net';
+import { errnoOf, PgorbitError } from '../errors.ts';
+
+const LAST_PORT = 65_535;
+/** Long enough for a listener on this very machine. */
+const CONNECT_MS = 500;
+
+export interface PortWish {
+  /** An address of this machine. */
+  address: string;
+  from: number;
+  /** Ports that are promised to others. */
+  except: readonly number[];
+  /** Only `from` itself will do. */
+  exactly: boolean;
+}
+
+/**
+ * The first free port at or above `from`, or null when there is none (with `exactly`: when `from` is taken). Free
+ * means that it can be bound, as PostgreSQL binds (SO_REUSEADDR, so that TIME_WAIT does not count), and that nothing
+ * answers on it. Nothing is reserved: another process may take it a moment later.
+ * @throws PgorbitError `host-unreachable` for an address that is not this machine's, `permission` where `exactly` asks
+ *   for a port that this user may not bind.
+ */
+export async function findPort(wish: PortWish): Promise<number | null> {
+  const last = wish.exactly ? wish.from : LAST_PORT;
+  for (let port = wish.from; port <= last; port++) {
+    if (wish.except.includes(port)) continue;
+    if ((await canBind(wish, port)) && !(await answers(wish.address, port))) return port;
+  }
+  return null;
+}
+
+function canBind(wish: PortWish, port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error) => {
+      const code = errnoOf(error);
+      if (code === 'EADDRINUSE' || (code === 'EACCES' && !wish.exactly)) resolve(false);
+      else reject(bindError(error, wish.address, port));
+    });
+    server.listen({ host: wish.address, port, exclusive: true }, () => {
+      server.close(() => resolve(true));
+    });
+  });
+}
+
+/** True when something accepts connections there, perhaps on another of the addresses that lead here. */
+function answers(address: string, port: number): Promise<boolean> {
+  const host = address === '0.0.0.0' ? '127.0.0.1' : isIPv6(address) && /^[0:]+$/.test(address) ? '::1' : address;
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const done = (answered: boolean): void => {
+      socket.destroy();
+      resolve(answered);
+    };
+    socket.setTimeout(CONNECT_MS, () => done(false));
+    socket.once('connect', () => done(true));
+    socket.once('error', () => done(false));
+  });
+}
+
+function bindError(error: Error, address: string, port: number): Error {
+  switch (errnoOf(error)) {
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new PgorbitError('host-unreachable', `${address} is not an address of this machine.`, {
+        hint: "Correct the host's address in the manifest, or start the agent on the machine that has it.",
+        cause: error,
+      });
+    case 'EACCES':
+      return new PgorbitError('permission', `This user may not listen on ${address}:${port}.`, { hint: 'Choose a port above 1023.', cause: error });
+    default:
+      return error;
+  }
+}
