@@ -5,6 +5,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { errnoOf, PgorbitError, type ErrorReport } from '../../errors.ts';
 import type { CallName, Calls } from '../api.ts';
 import type { Identity } from '../identity/ca.ts';
+import { BODY_LIMIT, tooLarge } from './http.ts';
 
 export interface RpcTarget {
   address: string;
@@ -33,6 +34,8 @@ const REPEATABLE: ReadonlySet<string> = new Set<CallName>([
   'POST /v1/volume/usage',
   'POST /v1/report',
 ]);
+
+const STALE: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 /** A connection to one agent. `close()` ends its connections and the calls that still run. */
 export class RpcClient {
@@ -102,6 +105,8 @@ export class RpcClient {
   #once(name: CallName, request: object, signal: AbortSignal): Promise<unknown> {
     const [method, path] = name.split(' ') as ['GET' | 'POST', string];
     const body = method === 'POST' ? JSON.stringify(request) : undefined;
+    // The agent would cut the connection in the middle of it, and its answer might be lost.
+    if (body !== undefined && Buffer.byteLength(body) > BODY_LIMIT) return Promise.reject(tooLarge());
     const query = method === 'GET' ? `?${new URLSearchParams(request as Record<string, string>).toString()}` : '';
     return new Promise((resolve, reject) => {
       const outgoing = httpsRequest({
@@ -114,7 +119,7 @@ export class RpcClient {
         signal,
       });
       outgoing.on('error', (error) => {
-        reject(outgoing.reusedSocket && errnoOf(error) === 'ECONNRESET' ? new StaleConnection(error) : error);
+        reject(outgoing.reusedSocket && STALE.has(errnoOf(error) ?? '') ? new StaleConnection(error) : error);
       });
       outgoing.on('response', (response) => {
         readAnswer(response).then(resolve, reject);

@@ -29,12 +29,14 @@ async function readBody(request: IncomingMessage): Promise<string> {
   // destroyOnReturn: false, because the answer has yet to go out over the same connection.
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     size += (chunk as Buffer).length;
-    if (size > BODY_LIMIT) {
-      throw new PgorbitError('usage', `The request is larger than ${BODY_LIMIT} bytes.`, { hint: 'An agent takes requests of up to 8 MB.' });
-    }
+    if (size > BODY_LIMIT) throw tooLarge();
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+export function tooLarge(): PgorbitError {
+  return new PgorbitError('usage', `The request is larger than ${BODY_LIMIT} bytes.`, { hint: 'An agent takes requests of up to 8 MB.' });
 }
 
 export function sendAnswer(response: ServerResponse, value: unknown): void {

@@ -1,0 +1,319 @@
+import { Agent, request as httpsRequest } from 'node:https';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
+import { connect as tlsConnect, type TLSSocket } from 'node:tls';
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import { PgorbitError } from '../../errors.ts';
+import { type Log, silentLog } from '../../observe/log.ts';
+import type { Identity } from '../identity/ca.ts';
+import { testCluster } from '../testing/identities.ts';
+import { RpcClient } from './client.ts';
+import { BODY_LIMIT } from './http.ts';
+import { type Handlers, type RpcServer, startRpcServer } from './server.ts';
+
+let h1: Identity;
+let h2: Identity;
+let admin: Identity;
+let stranger: Identity;
+beforeAll(async () => {
+  const ours = await testCluster('ours');
+  const theirs = await testCluster('theirs');
+  h1 = await ours.host('h1');
+  h2 = await ours.host('h2');
+  admin = ours.admin;
+  stranger = await theirs.host('h1');
+});
+
+const ping = { cluster: 'c', clusterId: 'ours', host: 'h1', pid: 1, version: '0' };
+
+async function serve(handlers: Handlers, options: { identity?: Identity; log?: Log; port?: number } = {}): Promise<RpcServer> {
+  const server = await startRpcServer({ address: '127.0.0.1', port: options.port ?? 0, identity: options.identity ?? h1, handlers, log: options.log ?? silentLog() });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+function client(port: number, identity: Identity = admin, host = 'h1'): RpcClient {
+  const made = new RpcClient({ address: '127.0.0.1', port, host }, identity);
+  onTestFinished(() => made.close());
+  return made;
+}
+
+/** A promise and what settles it. */
+function deferred<T>(): { promise: Promise<T>; resolve(value: T): void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+/** A handler that says when it began, and ends when its signal aborts. */
+function longPoll(): { handlers: Handlers; began: Promise<void>; aborted: Promise<void> } {
+  const began = deferred<void>();
+  const aborted = deferred<void>();
+  const handlers: Handlers = {
+    'GET /v1/ping': (_request, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted.resolve();
+          reject(new Error('the poll was aborted'));
+        });
+        began.resolve();
+      }),
+  };
+  return { handlers, began: began.promise, aborted: aborted.promise };
+}
+
+it('answers GET with the query, POST with the body, and knows the caller', async () => {
+  const callers: string[] = [];
+  const { port } = await serve({
+    'GET /v1/events': async ({ after, waitMs }, { caller }) => {
+      callers.push(caller);
+      return { events: [], sequence: Number(after) + Number(waitMs) };
+    },
+    'POST /v1/port': async ({ from, except }, { caller }) => {
+      callers.push(caller);
+      return { port: from + except.length };
+    },
+  });
+  expect(await client(port).call('GET /v1/events', { after: '5', waitMs: '2' })).toEqual({ events: [], sequence: 7 });
+  expect(await client(port, h2).call('POST /v1/port', { address: 'ü', from: 10, except: [1], exactly: false })).toEqual({ port: 11 });
+  expect(callers).toEqual(['admin', 'h2']);
+});
+
+it('refuses a caller of another cluster, and one without a certificate', async () => {
+  const { port } = await serve({ 'GET /v1/ping': async () => ping });
+  await expect(client(port, { ...stranger, ca: h1.ca }).call('GET /v1/ping', {})).rejects.toMatchObject({ code: 'agent-unreachable' });
+  const bare = await new Promise<string>((resolve) => {
+    const call = httpsRequest({ host: '127.0.0.1', port, path: '/v1/ping', rejectUnauthorized: false, agent: false }, (response) => resolve(`status ${response.statusCode}`));
+    call.on('error', (error) => resolve((error as NodeJS.ErrnoException).code ?? error.message));
+    call.end();
+  });
+  expect(bare).toMatch(/CERTIFICATE_REQUIRED|ECONNRESET/);
+});
+
+it('refuses an agent of another cluster, and one of another host', async () => {
+  const theirs = await serve({ 'GET /v1/ping': async () => ping }, { identity: stranger });
+  await expect(client(theirs.port).call('GET /v1/ping', {})).rejects.toMatchObject({ code: 'agent-unreachable', hint: expect.stringContaining('not of this cluster') });
+  const other = await serve({ 'GET /v1/ping': async () => ping }, { identity: h2 });
+  await expect(client(other.port).call('GET /v1/ping', {})).rejects.toMatchObject({ code: 'agent-unreachable', hint: expect.stringContaining('Another agent') });
+});
+
+it("does not take the CLI's certificate for an agent's", async () => {
+  const { port } = await serve({ 'GET /v1/ping': async () => ping }, { identity: admin });
+  await expect(client(port, h1, 'admin').call('GET /v1/ping', {})).rejects.toMatchObject({ code: 'agent-unreachable' });
+});
+
+it('keeps the connection, and resumes the session on a new one', async () => {
+  const callers: string[] = [];
+  const { port } = await serve({
+    'GET /v1/ping': async (_request, { caller }) => {
+      callers.push(caller);
+      return ping;
+    },
+  });
+  const get = (options: object): Promise<{ port: number | undefined; resumed: boolean }> =>
+    new Promise((resolve, reject) => {
+      const call = httpsRequest({ host: '127.0.0.1', port, path: '/v1/ping', ...h2, servername: 'h1', ...options }, (response) => {
+        const socket = response.socket as TLSSocket;
+        const seen = { port: socket.localPort, resumed: socket.isSessionReused() };
+        response.resume().on('end', () => resolve(seen));
+      });
+      call.on('error', reject);
+      call.end();
+    });
+  const agent = new Agent({ keepAlive: true });
+  onTestFinished(() => agent.destroy());
+  const first = await get({ agent });
+  const second = await get({ agent });
+  expect(second.port).toBe(first.port);
+  const session = await new Promise<Buffer>((resolve, reject) => {
+    const socket = tlsConnect({ host: '127.0.0.1', port, ...h2, servername: 'h1' });
+    socket.on('error', reject);
+    socket.once('session', (ticket: Buffer) => {
+      socket.destroy();
+      resolve(ticket);
+    });
+  });
+  expect((await get({ session, agent: false })).resumed).toBe(true);
+  // The certificate comes out of the session where none is sent.
+  expect(callers).toEqual(['h2', 'h2', 'h2']);
+});
+
+it('passes on the error of a handler, with its code and hint', async () => {
+  const { port } = await serve({
+    'GET /v1/ping': async () => {
+      throw new PgorbitError('remove-primary', 'n1 is the primary.', { hint: 'Switch over first.' });
+    },
+  });
+  const failure = client(port).call('GET /v1/ping', {});
+  await expect(failure).rejects.toBeInstanceOf(PgorbitError);
+  await expect(failure).rejects.toMatchObject({ code: 'remove-primary', message: 'n1 is the primary.', hint: 'Switch over first.' });
+});
+
+it('answers an unforeseen error with "internal", logs it with its stack, and lives on', async () => {
+  const logged: object[] = [];
+  const log: Log = { ...silentLog(), error: (fields) => logged.push(fields), debug: () => {} };
+  const { port } = await serve(
+    {
+      'GET /v1/ping': async () => {
+        throw new TypeError('x is undefined');
+      },
+      'GET /v1/secrets': async () => ({ secrets: null }),
+    },
+    { log },
+  );
+  await expect(client(port).call('GET /v1/ping', {})).rejects.toMatchObject({ code: 'internal', message: 'x is undefined' });
+  expect(logged).toEqual([{ err: expect.objectContaining({ stack: expect.stringContaining('rpc.test') }), call: 'GET /v1/ping', caller: 'admin' }]);
+  expect(await client(port).call('GET /v1/secrets', {})).toEqual({ secrets: null });
+});
+
+it('refuses calls that it does not know, whatever they are called', async () => {
+  const { port } = await serve({});
+  await expect(client(port).call('GET /v1/status', {})).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('GET /v1/status') });
+  await expect(client(port).call('GET constructor' as 'GET /v1/status', {})).rejects.toMatchObject({ code: expect.any(String) });
+});
+
+it('takes a large body, refuses one beyond the limit before it is sent, and lives on', async () => {
+  const { port } = await serve({ 'POST /v1/state/cas': async ({ value }) => ({ ok: true, revision: (value as string).length }) });
+  const calling = client(port);
+  const large = 'x'.repeat(BODY_LIMIT - 1000);
+  expect(await calling.call('POST /v1/state/cas', { key: 'k', revision: 0, value: large })).toEqual({ ok: true, revision: large.length });
+  await expect(calling.call('POST /v1/state/cas', { key: 'k', revision: 0, value: `${large}${'x'.repeat(1000)}` })).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('larger') });
+  expect(await calling.call('POST /v1/state/cas', { key: 'k', revision: 0, value: 'x' })).toEqual({ ok: true, revision: 1 });
+});
+
+it('reads no more than the limit of a body that is sent all the same', async () => {
+  const { port } = await serve({ 'GET /v1/ping': async () => ping, 'POST /v1/operate': async () => ({ id: 'never' }) });
+  const outcome = await new Promise<string>((resolve) => {
+    const call = httpsRequest({ host: '127.0.0.1', port, path: '/v1/operate', method: 'POST', ...admin, servername: 'h1', agent: false }, (response) => {
+      response.on('error', () => {}).resume();
+      resolve(`status ${response.statusCode}`);
+    });
+    // The connection is cut while the body still comes, which may overtake the answer.
+    call.on('error', (error) => resolve((error as NodeJS.ErrnoException).code ?? error.message));
+    call.end('x'.repeat(3 * BODY_LIMIT));
+  });
+  expect(outcome).toMatch(/status 400|ECONNRESET|EPIPE/);
+  expect(await client(port).call('GET /v1/ping', {})).toEqual(ping);
+});
+
+it('gives back a large answer whole', async () => {
+  const text = 'é'.repeat(3_000_000);
+  const { port } = await serve({ 'GET /v1/logs': async () => ({ text, offset: 1 }) });
+  expect((await client(port).call('GET /v1/logs', { group: 'g', member: 'm', offset: '0', lines: '1' })).text).toBe(text);
+});
+
+it('refuses a body that is no JSON object', async () => {
+  const { port } = await serve({ 'POST /v1/operate': async () => ({ id: 'never' }) });
+  for (const body of ['{"kind":', '[1]', 'null', '"text"']) {
+    const status = await new Promise((resolve, reject) => {
+      const call = httpsRequest({ host: '127.0.0.1', port, path: '/v1/operate', method: 'POST', ...admin, servername: 'h1', agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      call.on('error', reject);
+      call.end(body);
+    });
+    expect(status, body).toBe(400);
+  }
+});
+
+it('lives on after connections that speak no TLS, or stop in the middle', async () => {
+  const { port } = await serve({ 'GET /v1/ping': async () => ping, 'POST /v1/operate': async () => ({ id: 'never' }) });
+  for (const text of ['GET / HTTP/1.1\r\n\r\n', '']) {
+    await new Promise<void>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.end(text));
+      socket.on('error', () => {});
+      socket.resume();
+      socket.on('close', () => resolve());
+    });
+  }
+  await new Promise<void>((resolve) => {
+    const socket = tlsConnect({ host: '127.0.0.1', port, ...admin, servername: 'h1' }, () => {
+      socket.write('POST /v1/operate HTTP/1.1\r\nhost: h1\r\ncontent-length: 100\r\n\r\n{"half', () => socket.destroy());
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve());
+  });
+  expect(await client(port).call('GET /v1/ping', {})).toEqual(ping);
+});
+
+it('aborts a long poll when its caller goes', async () => {
+  const poll = longPoll();
+  const { port } = await serve(poll.handlers);
+  const caller = new AbortController();
+  const calling = client(port).call('GET /v1/ping', {}, { signal: caller.signal });
+  await poll.began;
+  caller.abort(new Error('enough'));
+  await expect(calling).rejects.toThrow('enough');
+  await poll.aborted;
+});
+
+it('aborts long polls when it closes, and tells their callers', async () => {
+  const poll = longPoll();
+  const server = await serve(poll.handlers);
+  const calling = client(server.port).call('GET /v1/ping', {});
+  const refused = expect(calling).rejects.toMatchObject({ code: 'agent-unreachable', message: 'The agent is stopping.' });
+  await poll.began;
+  await server.close();
+  await refused;
+});
+
+it('closes in spite of connections that are idle or never finished their handshake', async () => {
+  const server = await serve({ 'GET /v1/ping': async () => ping });
+  await client(server.port).call('GET /v1/ping', {});
+  const closed = deferred<void>();
+  await new Promise<void>((resolve, reject) => {
+    const socket = connect(server.port, '127.0.0.1', () => resolve());
+    socket.on('error', reject);
+    socket.on('close', () => closed.resolve());
+    socket.resume();
+  });
+  await server.close();
+  await closed.promise;
+});
+
+it('gives up after its time, and says that it may still happen', async () => {
+  const poll = longPoll();
+  const { port } = await serve(poll.handlers);
+  await expect(client(port).call('GET /v1/ping', {}, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'timed-out', exitCode: 4 });
+});
+
+it('says where nobody listens', async () => {
+  const { port, close } = await serve({});
+  await close();
+  await expect(client(port).call('GET /v1/ping', {})).rejects.toMatchObject({
+    code: 'agent-unreachable',
+    message: expect.stringContaining(`127.0.0.1:${port}`),
+    hint: expect.stringContaining('h1'),
+  });
+});
+
+it('reaches a restarted agent over a client that had a connection to the old one', async () => {
+  const first = await serve({ 'GET /v1/ping': async () => ping });
+  const calling = client(first.port);
+  await calling.call('GET /v1/ping', {});
+  await first.close();
+  await serve({ 'GET /v1/ping': async () => ({ ...ping, pid: 2 }) }, { port: first.port });
+  expect((await calling.call('GET /v1/ping', {})).pid).toBe(2);
+});
+
+it('ends running calls when the client is closed', async () => {
+  const poll = longPoll();
+  const { port } = await serve(poll.handlers);
+  const calling = client(port);
+  const refused = expect(calling.call('GET /v1/ping', {})).rejects.toMatchObject({ code: 'agent-unreachable' });
+  await poll.began;
+  calling.close();
+  await refused;
+});
+
+it('says when its port is taken or its address is not here', async () => {
+  const taken = createTcpServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => new Promise<void>((resolve) => taken.close(() => resolve())));
+  const { port } = taken.address() as AddressInfo;
+  const start = (address: string): Promise<RpcServer> => startRpcServer({ address, port, identity: h1, handlers: {}, log: silentLog() });
+  await expect(start('127.0.0.1')).rejects.toMatchObject({ code: 'port-in-use', message: expect.stringContaining(String(port)) });
+  await expect(start('192.0.2.1')).rejects.toMatchObject({ code: 'host-unreachable' });
+});
