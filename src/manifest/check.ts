@@ -4,8 +4,8 @@ import { checkFeatures } from './features.ts';
 import { checkNames } from './names.ts';
 import { checkSettings } from './settings.ts';
 import type { CheckSetting } from './settings.ts';
-import { valueAt } from './structure.ts';
-import type { Problem } from './structure.ts';
+import type { Problem } from './problem.ts';
+import { valueAt } from './value.ts';
 import type { Supported } from './supported.ts';
 import { oneOf } from './words.ts';
 

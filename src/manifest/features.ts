@@ -1,7 +1,7 @@
 /** What the running version cannot build yet: said at the key that asks for it. */
 import type { ClusterSpec } from '../group/model.ts';
-import { valueAt } from './structure.ts';
-import type { Problem } from './structure.ts';
+import type { Problem } from './problem.ts';
+import { valueAt } from './value.ts';
 import { INSTEAD } from './supported.ts';
 import type { Feature, Supported } from './supported.ts';
 

@@ -16,7 +16,7 @@ export function formatErrors(errors: readonly ManifestError[], text: string): st
       out.push(`  ${String(error.line).padStart(gutter)} | ${line}`);
       out.push(`  ${' '.repeat(gutter)} | ${blank(before)}${'^'.repeat(width(line.slice(error.column - 1, error.column - 1 + error.length)) || 1)}`);
     }
-    if (error.expected !== '') out.push(`  ${' '.repeat(gutter)} = ${error.expected.startsWith('did you mean') ? '' : 'expected: '}${error.expected}`);
+    if (error.expected !== '') out.push(`  ${' '.repeat(gutter)} = help: ${error.expected}`);
     return out.join('\n');
   });
   const files = new Set(errors.map((e) => e.file));

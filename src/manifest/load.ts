@@ -6,11 +6,11 @@ import type { Range } from './locate.ts';
 import { normalise } from './normalise.ts';
 import { parse } from './parse.ts';
 import type { Parsed } from './parse.ts';
-import type { ManifestError } from './problem.ts';
+import type { ManifestError, Problem } from './problem.ts';
 import type { Manifest } from './schema.ts';
+import { ENGINE_CHECK } from './settings.ts';
 import type { CheckSetting } from './settings.ts';
 import { checkStructure } from './structure.ts';
-import type { Problem } from './structure.ts';
 import { SUPPORTED } from './supported.ts';
 import type { Supported } from './supported.ts';
 
@@ -24,15 +24,13 @@ export interface LoadOptions {
   file: string;
   /** What relative paths in the manifest are relative to; absolute. */
   baseDir: string;
-  /** What the engine says of settings; without it they are taken as they are. */
+  /** What the engine says of settings; the engine's own rules unless a test has others. */
   checkSetting?: CheckSetting;
   /** What this version builds; the table in supported.ts unless a test looks ahead. */
   supported?: Supported;
 }
 
 export type Loaded = { ok: true; spec: ClusterSpec; manifest: Manifest } | { ok: false; errors: ManifestError[] };
-
-const anySetting: CheckSetting = () => ({ ok: true });
 
 /** Reads a manifest's text. Pure: no file is opened, `baseDir` only resolves relative paths. Never throws. */
 export function loadManifest(text: string, options: LoadOptions): Loaded {
@@ -49,7 +47,7 @@ export function loadManifest(text: string, options: LoadOptions): Loaded {
   const form = checkStructure(data.raw);
   const spec = normalise(data.raw, options.baseDir);
   const together = form.some((p) => p.path.length === 0) ? [] : checkTogether({
-    spec, raw: data.raw, sound: soundness(form), supported: options.supported ?? SUPPORTED, checkSetting: options.checkSetting ?? anySetting,
+    spec, raw: data.raw, sound: soundness(form), supported: options.supported ?? SUPPORTED, checkSetting: options.checkSetting ?? ENGINE_CHECK,
   });
   for (const p of [...form, ...together]) {
     errors.push(errorAt(text, parsed, options.file, locate(parsed.doc, p.path, p.at), p.path, p.message, p.expected));

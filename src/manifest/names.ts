@@ -1,7 +1,7 @@
 /** Names: those of a manifest's parts, which become folders, slots and application names, and those of settings. */
 import type { ClusterSpec } from '../group/model.ts';
-import { valueAt } from './structure.ts';
-import type { Problem } from './structure.ts';
+import type { Problem } from './problem.ts';
+import { valueAt } from './value.ts';
 
 /** With `_` for `-` and a prefix still a slot's name, which PostgreSQL limits to 63 of [a-z0-9_] (replication/slot.c). */
 export const NAME = /^[a-z][a-z0-9-]{0,30}$/;

@@ -14,3 +14,13 @@ export interface ManifestError {
   /** What would be right, or empty where the message says it. */
   expected: string;
 }
+
+/** Something wrong with the value (or the key) at a path. */
+export interface Problem {
+  path: (string | number)[];
+  at: 'key' | 'value';
+  message: string;
+  expected: string;
+  /** For an unknown key: the known one that was probably meant. */
+  meant?: string | undefined;
+}

@@ -1,11 +1,16 @@
 /** The `settings` of groups: one spelling a name, values that a file can hold, and what the engine allows. */
+import { checkSetting as engineCheck } from '../engine/settings.ts';
 import type { ClusterSpec } from '../group/model.ts';
 import { SETTING_NAME } from './names.ts';
-import { valueAt } from './structure.ts';
-import type { Problem } from './structure.ts';
+import type { Problem } from './problem.ts';
+import { valueAt } from './value.ts';
+import { describe } from './words.ts';
 
-/** What the engine says of one setting; `major` is null where the version is not known yet. */
+/** What the engine says of one setting, `reason` read after a colon; `major` is null where the version is not known yet. */
 export type CheckSetting = (name: string, value: string, major: number | null) => { ok: true } | { ok: false; reason: string; instead: string };
+
+/** The engine's own rules. While the version is unknown none counts that only some versions have: the member's start checks again. */
+export const ENGINE_CHECK: CheckSetting = (name, value, major) => engineCheck(name, value, major ?? 0);
 
 interface Subject {
   spec: ClusterSpec;
@@ -14,6 +19,7 @@ interface Subject {
   checkSetting: CheckSetting;
 }
 
+/** One problem for each setting that is written twice, cannot be written to a file or is refused by the engine. */
 export function checkSettings({ spec, raw, sound, checkSetting }: Subject): Problem[] {
   const problems: Problem[] = [];
   for (const group of Object.values(spec.groups)) {
@@ -32,13 +38,12 @@ export function checkSettings({ spec, raw, sound, checkSetting }: Subject): Prob
       }
       seen.set(plain, name);
       const value = group.settings[plain]!;
-      // eslint-disable-next-line no-control-regex
       if (/[\u0000-\u001f\u007f]/.test(value)) {
         problems.push({ path, at: 'value', message: `the value of \`${name}\` has a line break or another control character`, expected: 'one line of text' });
         continue;
       }
       const verdict = checkSetting(plain, value, spec.engine.version);
-      if (!verdict.ok) problems.push({ path, at: 'value', message: verdict.reason, expected: verdict.instead });
+      if (!verdict.ok) problems.push({ path, at: 'value', message: `\`${name}\` cannot be ${describe(value)}: ${verdict.reason}`, expected: verdict.instead });
     }
   }
   return problems;

@@ -1,17 +1,9 @@
 /** What zod finds wrong with a manifest's form, in words: one problem a mistake, the union's branch that was meant. */
 import type { z } from 'zod';
+import type { Problem } from './problem.ts';
 import { ManifestSchema } from './schema.ts';
+import { valueAt } from './value.ts';
 import { closest, describe, oneOf } from './words.ts';
-
-/** Something wrong with the value (or the key) at a path. */
-export interface Problem {
-  path: (string | number)[];
-  at: 'key' | 'value';
-  message: string;
-  expected: string;
-  /** For an unknown key: the known one that was probably meant. */
-  meant?: string | undefined;
-}
 
 type Issue = z.core.$ZodIssue;
 
@@ -57,14 +49,4 @@ function mismatch(name: string, value: unknown, expected: string): { message: st
   if (value === null) return { message: `${name} is empty`, expected };
   const quoted = typeof value === 'string' && /^\d+$/.test(value) && expected.includes('port') ? ', without quotes' : '';
   return { message: `${name} cannot be ${describe(value)}`, expected: expected + quoted };
-}
-
-/** What stands at a path of plain data, own keys only; undefined where there is nothing. */
-export function valueAt(raw: unknown, path: readonly (string | number)[]): unknown {
-  let value = raw;
-  for (const step of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;
-    value = (value as Record<string | number, unknown>)[step];
-  }
-  return value;
 }
