@@ -56,5 +56,6 @@ async function checkXfs(path: string): Promise<CheckReport> {
   if (result.code === 0) return { online: true, sound: true, lines: ['xfs_scrub found nothing wrong'] };
   // xfs_scrub(8): 1 means that errors remain; 4 and 8 are trouble of the program or the kernel, not of the volume.
   if ((result.code & 1) !== 0) return { online: true, sound: false, lines: [`xfs_scrub found: ${complaint(result)}`] };
-  return { online: true, sound: true, lines: [`not checked: ${onlyOffline}; online: ${complaint(result)}`] };
+  const why = /not available/.test(result.stdout + result.stderr) ? 'this kernel has no online check of XFS' : complaint(result);
+  return { online: true, sound: true, lines: [`not checked: ${onlyOffline}; ${why}`] };
 }

@@ -201,11 +201,12 @@ export function hostMargin(total: number): number {
   return Math.min(5 * GIB, Math.max(512 * MIB, total / 20));
 }
 
+const gib = (bytes: number): string => (Math.max(0, bytes) / GIB).toFixed(1);
+
 async function requireRoom(folder: string, bytes: number): Promise<void> {
   const { blocks, bavail, bsize } = await statfs(folder);
   const room = bavail * bsize - hostMargin(blocks * bsize);
   if (bytes <= room) return;
-  const gib = (n: number): string => (Math.max(0, n) / GIB).toFixed(1);
   throw new PgorbitError('volume-full', `${folder} has room for an image of ${gib(room)} GB, not for ${gib(bytes)} GB`, {
     hint: 'choose a smaller size or another disk; some room is always left for the host',
   });

@@ -1,17 +1,9 @@
-/** Who holds a lock, and whether that process can still be alive: the pure half of lock.ts. */
-import { readFileSync } from 'node:fs';
+/** Who holds a lock, and whether that process can still be alive: what lock.ts decides by. */
 import { readFile, readlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { isAlive, type ProcessId } from '../engine/proc.ts';
 import { PgorbitError } from '../errors.ts';
 import { isOneMachineOnly } from './filesystem.ts';
-
-export interface ProcessRef {
-  pid: number;
-  /** Field 22 of /proc/<pid>/stat: clock ticks since boot, as text or number; compared, never computed with. */
-  startTime: string | number;
-  /** /proc/sys/kernel/random/boot_id. */
-  bootId: string;
-}
 
 export interface LockOwner {
   /** The pgorbit host (agent) that started the process. */
@@ -20,7 +12,7 @@ export interface LockOwner {
   machine: string;
   /** The PID namespace that `process.pid` counts in (`pid:[4026531836]`): a container has its own. */
   pidNamespace: string;
-  process: ProcessRef;
+  process: ProcessId;
   term: number;
 }
 
@@ -30,7 +22,7 @@ export interface Surroundings {
   pidNamespace: string;
   /** The lock lies on a file system that only one machine at a time can have mounted. */
   oneMachineOnly: boolean;
-  isAlive: (process: ProcessRef) => boolean;
+  isAlive: (process: ProcessId) => boolean;
 }
 
 /**
@@ -48,7 +40,7 @@ export function judgeLock(owner: LockOwner, here: Surroundings): 'held' | 'stale
 }
 
 export function sameOwner(a: LockOwner, b: LockOwner): boolean {
-  return a.process.pid === b.process.pid && String(a.process.startTime) === String(b.process.startTime)
+  return a.process.pid === b.process.pid && a.process.startTime === b.process.startTime
     && a.process.bootId === b.process.bootId && a.pidNamespace === b.pidNamespace && a.host === b.host;
 }
 
@@ -56,7 +48,7 @@ export function sameOwner(a: LockOwner, b: LockOwner): boolean {
 export function ownerOf(dir: string, text: string): LockOwner | null {
   try {
     const { format, owner } = JSON.parse(text) as { format: unknown; owner: LockOwner | null };
-    if (format === 1 && (owner === null || typeof owner.process.pid === 'number')) return owner;
+    if (format === 1 && (owner === null || typeof owner.process?.pid === 'number')) return owner;
   } catch {
     // Falls through to the same error: not JSON, or not of this shape.
   }
@@ -66,7 +58,7 @@ export function ownerOf(dir: string, text: string): LockOwner | null {
 }
 
 /** The owner that names `process` of this machine. */
-export async function lockOwner(host: string, process: ProcessRef, term: number): Promise<LockOwner> {
+export async function lockOwner(host: string, process: ProcessId, term: number): Promise<LockOwner> {
   return { host, machine: hostname(), pidNamespace: await readlink('/proc/self/ns/pid'), process, term };
 }
 
@@ -77,18 +69,6 @@ export async function surroundings(dir: string): Promise<Surroundings> {
     bootId,
     pidNamespace: await readlink('/proc/self/ns/pid'),
     oneMachineOnly: await isOneMachineOnly(dir),
-    isAlive: (process) => process.bootId === bootId && startTimeOf(process.pid) === String(process.startTime),
+    isAlive,
   };
-}
-
-/** A process's start time in ticks since boot, or null where there is none or it is a zombie (proc(5)). */
-function startTimeOf(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The second field is the command in parentheses and may contain anything.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
-  } catch {
-    return null;
-  }
 }
