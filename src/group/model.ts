@@ -193,8 +193,6 @@ export interface MemberReport {
   received: string | null;
   /** The upstream's `host:port` while the WAL receiver streams, else null. */
   streamingFrom: string | null;
-  /** How long a standby that runs has not been streaming, ms; 0 while it streams. */
-  notStreamingMs: number;
   /** What a primary sees of those that stream from it. */
   followers: { name: string; replay: string | null; flush: string | null; synchronous: boolean }[];
   /** Replication delay of a standby in ms, 0 when it has replayed all it received; null when not known. */

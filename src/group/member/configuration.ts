@@ -1,0 +1,73 @@
+/** A member's settings: pgorbit's defaults, the volume's, the manifest's, and what its goal asks for. Pure. */
+import type { Account } from '../../agent/api.ts';
+import { renderConfig } from '../../engine/config.ts';
+import type { ControlData } from '../../engine/control.ts';
+import { DEFAULT_SETTINGS, volumeSettings } from '../../engine/settings.ts';
+import type { DriverName, Endpoint, Goal } from '../model.ts';
+
+export interface ConfigurationInput {
+  major: number;
+  member: string;
+  driver: DriverName;
+  /** The manifest's. */
+  settings: Record<string, string>;
+  goal: Goal;
+  replication: Account;
+  restoreCommand: string;
+  /** A standby's pg_control: settings that may not be lower than the primary's were. Null for a primary. */
+  limits: ControlData['limits'] | null;
+}
+
+/**
+ * A standby with less than the primary's limits does not start ("Hot Standby", Administrator's Overview): a lowered
+ * value waits on the standby until the primary's WAL has told of it.
+ */
+const LIMITS: [string, keyof ControlData['limits'], string][] = [
+  ['max_connections', 'maxConnections', '100'],
+  ['max_worker_processes', 'maxWorkerProcesses', '8'],
+  ['max_wal_senders', 'maxWalSenders', '16'],
+  ['max_prepared_transactions', 'maxPreparedTransactions', '0'],
+  ['max_locks_per_transaction', 'maxLocksPerTransaction', '64'],
+];
+
+/** The text of pgorbit.conf. */
+export function configurationOf(input: ConfigurationInput): string {
+  const { goal } = input;
+  const own: Record<string, string> = { ...DEFAULT_SETTINGS(input.major), ...volumeSettings(input.driver) };
+  for (const name of Object.keys(own)) if (own[name] === '') delete own[name];
+  own['cluster_name'] = input.member;
+  own['restore_command'] = input.restoreCommand;
+  own['recovery_target_timeline'] = 'latest';
+  own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : '';
+  if (goal.kind === 'follow') {
+    own['primary_conninfo'] = conninfo(goal.upstream, input.member, input.replication);
+    own['primary_slot_name'] = goal.slot;
+  }
+  const user = { ...input.settings };
+  if (goal.kind === 'promote') {
+    // What waits for the new primary must not wait for a reader's query on it.
+    for (const name of ['max_standby_archive_delay', 'max_standby_streaming_delay']) user[name] = '0';
+  }
+  for (const [name, key, standard] of LIMITS) {
+    const wanted = user[name] ?? own[name] ?? standard;
+    if (input.limits !== null && Number(wanted) < input.limits[key]) user[name] = String(input.limits[key]);
+  }
+  return renderConfig({ own, user });
+}
+
+/** A libpq connection string ("Connection Strings"): the application name is how the primary knows the member. */
+function conninfo(upstream: Endpoint, member: string, account: Account): string {
+  const parts = {
+    host: upstream.address,
+    port: String(upstream.port),
+    user: account.user,
+    password: account.password,
+    application_name: member,
+    connect_timeout: '2',
+    // A peer that is gone without a word is noticed within seconds.
+    keepalives_idle: '2',
+    keepalives_interval: '1',
+    keepalives_count: '3',
+  };
+  return Object.entries(parts).map(([key, value]) => `${key}='${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`).join(' ');
+}

@@ -1,0 +1,394 @@
+/**
+ * One member on its host: its folder, its postmaster, and the connection to it. The steps (steps/) use it; what to do
+ * next is decided in next-step.ts, and the loop is in runner.ts.
+ */
+import { access, chmod, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SecretsDocument } from '../../agent/api.ts';
+import { openCgroup } from '../../engine/cgroup.ts';
+import { CONFIG_FILE, stripAutoConf, writeConfig } from '../../engine/config.ts';
+import { readControlFile } from '../../engine/control.ts';
+import { readText, replaceFile, replaceIfDifferent } from '../../engine/files.ts';
+import type { Engine } from '../../engine/find.ts';
+import { renderHba } from '../../engine/hba.ts';
+import { giveTo, type OsUser } from '../../engine/osuser.ts';
+import { adoptPostgres, startPostgres, stopPostgres, type Postmaster } from '../../engine/postmaster.ts';
+import { identify } from '../../engine/proc.ts';
+import { reach } from '../../engine/reach.ts';
+import { SqlSession } from '../../engine/sql.ts';
+import { errnoOf, PgorbitError } from '../../errors.ts';
+import type { EventDraft } from '../../observe/event.ts';
+import type { Log } from '../../observe/log.ts';
+import { readFenced } from '../../volume/fencemark.ts';
+import { acquireLock, releaseLock, transferLock, type LockOwner } from '../../volume/lock.ts';
+import { lockOwner } from '../../volume/lock-owner.ts';
+import { writeMarker, type Marker } from '../../volume/marker.ts';
+import type { Volume } from '../../volume/volume.ts';
+import { accountsExist } from './accounts.ts';
+import { configurationOf } from './configuration.ts';
+import type { Facts } from './next-step.ts';
+import { observe, pendingRestart, type Observation } from './observe.ts';
+import { holdingOf, type Place } from './place.ts';
+import { restoreCommand, writeRestoreScript } from './restore.ts';
+import { readRuntime, writeRuntime } from './runtime.ts';
+import { sameSlots } from './slots.ts';
+import type { Endpoint, Goal, GroupSpec, MemberRecord } from '../model.ts';
+
+export interface MemberEnvironment {
+  engine: Engine;
+  user: OsUser | null;
+  /** Where the member's folder lies. */
+  volume: Volume;
+  secrets: SecretsDocument;
+  log: Log;
+  tell: (event: EventDraft) => void;
+  /** Something changed that the runner should look at. */
+  wake: () => void;
+}
+
+/** What the group's record and the manifest say of this member at the moment. */
+export interface Orders {
+  goal: Goal;
+  term: number;
+  record: MemberRecord;
+  spec: GroupSpec;
+  systemIdentifier: string | null;
+  /** Addresses of the group's members and agents. */
+  addresses: string[];
+}
+
+/** A fast stop that takes longer becomes an immediate one: crash recovery, but an end. */
+const FAST_STOP_MS = 60_000;
+/** pg_settings is read this seldom, or after a change of configuration. */
+const PENDING_EVERY_MS = 30_000;
+
+export class Member {
+  readonly place: Place;
+  readonly environment: MemberEnvironment;
+  orders: Orders;
+  postmaster: Postmaster | null = null;
+  observation: Observation | null = null;
+  step: string | null = null;
+  stopping = false;
+  /** Kinds of goals that were carried out whole. */
+  checkpointedFor: string | null = null;
+  #sql: SqlSession | null = null;
+  #sqlFor = '';
+  #configuredAs: string | null = null;
+  #accounts = false;
+  #pending: { at: number; names: string[] } = { at: -Infinity, names: [] };
+
+  constructor(place: Place, environment: MemberEnvironment, orders: Orders) {
+    this.place = place;
+    this.environment = environment;
+    this.orders = orders;
+  }
+
+  nowDoing(step: string | null): void {
+    this.step = step;
+    this.environment.wake();
+  }
+
+  tell(event: EventDraft): void {
+    this.environment.tell({ group: this.place.group, member: this.place.member, ...event });
+  }
+
+  // ------------------------------------------------------------------ looking
+
+  /** Takes over a postmaster that an earlier agent left running. */
+  async adopt(): Promise<void> {
+    if (this.postmaster !== null) return;
+    const found = await adoptPostgres(this.place.dataDir);
+    if (found !== null) this.#watch(found);
+  }
+
+  async facts(): Promise<Facts & { systemIdentifier: string | null }> {
+    const { place } = this;
+    await this.adopt();
+    const holding = await holdingOf(place);
+    const whole = holding.kind === 'data' && holding.marker.incarnation > 0 ? holding.marker : null;
+    const process = await this.#look();
+    const runtime = await readRuntime(place.homeDir);
+    const { goal } = this.orders;
+    const observation = this.observation;
+    const primary = observation?.inRecovery === false;
+    if (primary && !this.#accounts) this.#accounts = await accountsExist(this.sql(), this.environment.secrets);
+    return {
+      data: whole === null ? null : {
+        incarnation: whole.incarnation,
+        term: whole.term,
+        standbySignal: await exists(join(place.dataDir, 'standby.signal')),
+        cleanStop: process === 'none' ? await this.#cleanStop() : null,
+      },
+      debris: holding.kind !== 'nothing' && whole === null,
+      fencedTerm: holding.kind === 'nothing' ? null : await readFenced(place.dir),
+      process,
+      inRecovery: observation?.inRecovery ?? null,
+      startedFor: whole !== null && runtime.incarnation === whole.incarnation ? runtime.restarts : 0,
+      configured: process === 'ready' && this.#configuredAs === (await this.#configuration(observation?.inRecovery ?? false)),
+      accounts: this.#accounts,
+      slots: observation !== null && sameSlots(observation.slots, goal.kind === 'primary' ? goal.slots : []),
+      sessions: observation?.sessions ?? null,
+      checkpointed: this.checkpointedFor === this.checkpointKey(),
+      systemIdentifier: observation?.systemIdentifier ?? null,
+    };
+  }
+
+  /** One checkpoint a goal: a second switchover makes another. */
+  checkpointKey(): string {
+    return `${this.orders.term}:${this.orders.record.restarts}`;
+  }
+
+  async #look(): Promise<Facts['process']> {
+    if (this.postmaster === null) {
+      this.observation = null;
+      return 'none';
+    }
+    if (this.stopping) return 'stopping';
+    try {
+      const seen = await observe(this.sql());
+      this.observation = { ...seen, pendingRestart: await this.#pendingRestart() };
+      return 'ready';
+    } catch (error) {
+      this.environment.log.debug({ err: error }, 'postgres does not answer yet');
+      this.observation = null;
+      return this.postmaster === null ? 'none' : 'starting';
+    }
+  }
+
+  async #pendingRestart(): Promise<string[]> {
+    if (performance.now() - this.#pending.at > PENDING_EVERY_MS) {
+      this.#pending = { at: performance.now(), names: await pendingRestart(this.sql()) };
+    }
+    return this.#pending.names;
+  }
+
+  async #cleanStop(): Promise<boolean | null> {
+    try {
+      const { state } = await readControlFile(this.place.dataDir);
+      return state === 'shut down' || state === 'shut down in recovery';
+    } catch (error) {
+      this.environment.log.warn({ err: error }, 'pg_control cannot be read');
+      return null;
+    }
+  }
+
+  /** The agent's own connection to this member. */
+  sql(): SqlSession {
+    const { address, port } = this.orders.record;
+    const target = `${address}:${port}`;
+    if (this.#sql === null || this.#sqlFor !== target) {
+      const old = this.#sql;
+      if (old !== null) void old.close();
+      this.#sql = this.connect({ member: this.place.member, address, port });
+      this.#sqlFor = target;
+    }
+    return this.#sql;
+  }
+
+  /** A connection of the agent's to any member; the caller closes it. */
+  connect(endpoint: Endpoint): SqlSession {
+    const { user, password } = this.environment.secrets.agent;
+    return new SqlSession({ host: endpoint.address, port: endpoint.port, user, password });
+  }
+
+  // ------------------------------------------------------------------ files
+
+  marker(incarnation: number, term: number): Marker {
+    const { clusterId, cluster, group, member } = this.place;
+    return { format: 1, clusterId, cluster, group, member, incarnation, term, systemIdentifier: this.orders.systemIdentifier, madeAt: new Date().toISOString() };
+  }
+
+  async writeMarker(incarnation: number, term: number): Promise<void> {
+    await writeMarker(this.place.dir, this.marker(incarnation, term));
+  }
+
+  /** The data now belong to this term. */
+  async markTerm(term: number): Promise<void> {
+    const holding = await holdingOf(this.place);
+    if (holding.kind !== 'data') throw new PgorbitError('internal', `${this.place.dir} has no marker to write a term into`);
+    await writeMarker(this.place.dir, { ...holding.marker, term, systemIdentifier: this.orders.systemIdentifier ?? holding.marker.systemIdentifier });
+  }
+
+  /** Files that root wrote into the data directory become PostgreSQL's; those that are missing are passed over. */
+  async give(folder: string, names: string[]): Promise<void> {
+    for (const name of names) {
+      await giveTo(join(folder, name), this.environment.user).catch((error: unknown) => {
+        if (errnoOf(error) !== 'ENOENT') throw error;
+      });
+    }
+  }
+
+  async becomeStandby(): Promise<void> {
+    await replaceFile(join(this.place.dataDir, 'standby.signal'), '');
+    await this.writeConfiguration(true);
+  }
+
+  /** pgorbit.conf and pg_hba.conf as goal and manifest ask. */
+  async writeConfiguration(standby: boolean): Promise<string> {
+    const { dataDir } = this.place;
+    const text = await this.#configuration(standby);
+    await writeConfig(dataDir, await this.#file(standby));
+    await stripAutoConf(dataDir);
+    await replaceIfDifferent(join(dataDir, 'pg_hba.conf'), this.#hba());
+    return text;
+  }
+
+  async reload(): Promise<void> {
+    const text = await this.writeConfiguration(this.observation?.inRecovery ?? false);
+    await this.sql().query('select pg_reload_conf()');
+    this.#configuredAs = text;
+    this.#pending = { at: -Infinity, names: [] };
+  }
+
+  async #configuration(standby: boolean): Promise<string> {
+    return `${await this.#file(standby)}\n${this.#hba()}`;
+  }
+
+  async #file(standby: boolean): Promise<string> {
+    const { environment, place, orders } = this;
+    const homeDir = await reach(place.homeDir, environment.user);
+    // Goals that leave a running member as it is leave its settings, too.
+    const keep = orders.goal.kind === 'checkpoint' || orders.goal.kind === 'drain' || orders.goal.kind === 'stop';
+    const present = keep ? await readText(join(place.dataDir, CONFIG_FILE)) : null;
+    if (present !== null) return present;
+    return configurationOf({
+      major: environment.engine.major,
+      member: place.member,
+      driver: environment.volume.driver,
+      settings: orders.spec.settings,
+      goal: orders.goal,
+      replication: environment.secrets.replication,
+      restoreCommand: restoreCommand(homeDir),
+      limits: standby ? (await readControlFile(place.dataDir)).limits : null,
+    });
+  }
+
+  #hba(): string {
+    return renderHba({ replicationUser: this.environment.secrets.replication.user, memberAddresses: this.orders.addresses, clients: ['all'] });
+  }
+
+  // ------------------------------------------------------------------ the process
+
+  /** Prepares the folders outside the data directory. */
+  async prepareHome(): Promise<void> {
+    const { place, environment } = this;
+    await mkdir(join(place.homeDir, 'log'), { recursive: true });
+    await mkdir(place.socketDir, { recursive: true });
+    await chmod(place.socketDir, 0o755);
+    await giveTo(place.socketDir, environment.user);
+    await writeRestoreScript(place.homeDir);
+  }
+
+  /**
+   * Starts postgres. The order matters to whoever fences this folder at the same time: cgroup, mark, start, mark again.
+   * @throws `fenced`, `locked`, and what startPostgres throws.
+   */
+  async start(as: 'primary' | 'standby'): Promise<void> {
+    const { place, environment, orders } = this;
+    await this.prepareHome();
+    if (as === 'standby') await this.becomeStandby();
+    const configured = await this.writeConfiguration(as === 'standby');
+    const cgroup = await openCgroup(place.cgroupOf(place.member));
+    const me = await this.#owner(process.pid);
+    await acquireLock(place.dir, me);
+    let postmaster: Postmaster;
+    try {
+      await this.#refuseFenced(as);
+      const marker = await holdingOf(place);
+      const incarnation = marker.kind === 'data' ? marker.marker.incarnation : 0;
+      await writeRuntime(place.homeDir, { restarts: orders.record.restarts, incarnation });
+      postmaster = await startPostgres({
+        engine: environment.engine,
+        dataDir: place.dataDir,
+        port: orders.record.port,
+        listen: [orders.record.address],
+        socketDir: place.socketDir,
+        logFile: place.logFile,
+        user: environment.user,
+        cgroup,
+      });
+    } catch (error) {
+      await releaseLock(place.dir, me);
+      throw error;
+    }
+    this.#watch(postmaster);
+    await transferLock(place.dir, me, await this.#owner(postmaster.id.pid));
+    try {
+      await this.#refuseFenced(as);
+    } catch (error) {
+      await stopPostgres(postmaster, 'immediate', FAST_STOP_MS);
+      throw error;
+    }
+    this.#configuredAs = configured;
+    this.#pending = { at: -Infinity, names: [] };
+  }
+
+  /** A fenced folder may be started as a standby, never as a primary of the term that fenced it or an earlier one. */
+  async #refuseFenced(as: 'primary' | 'standby'): Promise<void> {
+    const fenced = await readFenced(this.place.dir);
+    if (as === 'standby' || fenced === null || fenced < this.orders.term) return;
+    throw new PgorbitError('fenced', `${this.place.member} was fenced in term ${fenced} and may not accept writes in term ${this.orders.term}`);
+  }
+
+  /** @returns true when it is down; false while a smart stop still waits for clients. */
+  async stop(mode: 'smart' | 'fast', signal?: AbortSignal): Promise<boolean> {
+    const postmaster = this.postmaster;
+    if (postmaster === null) return true;
+    this.stopping = true;
+    await this.#closeSql();
+    if (mode === 'smart') return stopPostgres(postmaster, 'smart', 500, signal);
+    if (await stopPostgres(postmaster, 'fast', FAST_STOP_MS, signal)) return true;
+    if (signal?.aborted) return false;
+    this.tell({ level: 'warning', kind: 'stop-immediate', message: `${this.place.member} did not stop within ${FAST_STOP_MS / 1000} s: it is stopped without a checkpoint` });
+    return stopPostgres(postmaster, 'immediate', FAST_STOP_MS, signal);
+  }
+
+  /** Replay neither waits for readers nor stays paused. */
+  async letReplayRun(): Promise<void> {
+    await this.reload();
+    await this.sql().query('select pg_wal_replay_resume() where pg_is_wal_replay_paused()');
+  }
+
+  /** Lets go of the process without touching it. */
+  async release(): Promise<void> {
+    this.postmaster?.release();
+    await this.#closeSql();
+  }
+
+  /** Deletes what lies outside the volume: log, socket, small files. */
+  async removeHome(): Promise<void> {
+    await rm(this.place.socketDir, { recursive: true, force: true });
+    await rm(this.place.homeDir, { recursive: true, force: true });
+    await (await openCgroup(this.place.cgroupOf(this.place.member)))?.remove();
+  }
+
+  #watch(postmaster: Postmaster): void {
+    this.postmaster = postmaster;
+    this.stopping = false;
+    void postmaster.exited.then(() => {
+      if (this.postmaster !== postmaster) return;
+      this.postmaster = null;
+      this.observation = null;
+      this.stopping = false;
+      this.#configuredAs = null;
+      this.environment.wake();
+    });
+  }
+
+  async #closeSql(): Promise<void> {
+    const sql = this.#sql;
+    this.#sql = null;
+    await sql?.close();
+  }
+
+  async #owner(pid: number): Promise<LockOwner> {
+    const id = identify(pid);
+    if (id === null) throw new PgorbitError('postgres-failed', `process ${pid} of ${this.place.member} ended at once`);
+    return lockOwner(this.place.host, id, this.orders.term);
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(() => true, () => false);
+}

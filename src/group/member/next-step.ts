@@ -1,0 +1,141 @@
+/**
+ * What a member's agent does next: from the goal and the facts on its host to one step. Pure. Whatever state a crash
+ * left behind, repeating "look, take one step" reaches the goal; every step is safe to take again.
+ */
+import type { ErrorReport } from '../../errors.ts';
+import type { Goal, MemberRecord } from '../model.ts';
+
+/** What lies in the member's folder and what runs on it. */
+export interface Facts {
+  /** The data directory, when it is whole and this member's; a half-made or foreign one is `data: null` with `debris`. */
+  data: { incarnation: number; term: number; standbySignal: boolean; cleanStop: boolean | null } | null;
+  /** Something of pgorbit's lies where the data should be, but no whole data directory of this member. */
+  debris: boolean;
+  /** The term whose promotion fenced this folder, or null. */
+  fencedTerm: number | null;
+  process: 'none' | 'starting' | 'ready' | 'stopping';
+  inRecovery: boolean | null;
+  /** The `restarts` number that postgres was last started for; 0 when never. */
+  startedFor: number;
+  /** The configuration files are what goal and manifest ask for. */
+  configured: boolean;
+  /** pgorbit's accounts exist with their passwords (asked of a primary only). */
+  accounts: boolean;
+  /** pgorbit's slots are the wanted ones (asked of a primary only). */
+  slots: boolean;
+  /** Client sessions, or null when not known. */
+  sessions: number | null;
+  /** A checkpoint was made for the present goal. */
+  checkpointed: boolean;
+}
+
+export type Step =
+  /** Nothing to do, or nothing that may be done: `reached` says which. */
+  | { do: 'nothing'; reached: boolean; error?: ErrorReport }
+  | { do: 'initdb' }
+  | { do: 'set-up-accounts' }
+  | { do: 'attach' }
+  | { do: 'set-aside' }
+  | { do: 'start'; as: 'primary' | 'standby' }
+  | { do: 'stop'; mode: 'smart' | 'fast' }
+  | { do: 'configure' }
+  | { do: 'sync-slots' }
+  | { do: 'mark-term' }
+  | { do: 'checkpoint' }
+  | { do: 'take-over' }
+  | { do: 'remove' };
+
+const reached: Step = { do: 'nothing', reached: true };
+const waiting: Step = { do: 'nothing', reached: false };
+const refused = (code: ErrorReport['code'], message: string): Step => ({ do: 'nothing', reached: false, error: { code, message } });
+
+export interface StepInput {
+  goal: Goal;
+  member: Pick<MemberRecord, 'name' | 'incarnation' | 'restarts'>;
+  term: number;
+  facts: Facts;
+}
+
+export function nextStep(input: StepInput): Step {
+  const { goal, facts } = input;
+  switch (goal.kind) {
+    case 'create':
+      return create(input);
+    case 'primary':
+      return primary(input);
+    case 'follow':
+      return follow(input);
+    case 'promote':
+      return promote(input);
+    case 'checkpoint':
+      if (facts.process !== 'ready') return waiting;
+      return facts.checkpointed ? reached : { do: 'checkpoint' };
+    case 'drain':
+      if (facts.process === 'none') return reached;
+      if (facts.process === 'stopping' || (goal.patient && facts.sessions !== 0)) return waiting;
+      return { do: 'stop', mode: 'smart' };
+    case 'stop':
+      return facts.process === 'none' ? reached : { do: 'stop', mode: 'fast' };
+    case 'remove':
+      if (facts.process !== 'none') return { do: 'stop', mode: 'fast' };
+      return facts.data !== null || facts.debris ? { do: 'remove' } : reached;
+  }
+}
+
+/** initdb, start, accounts. */
+function create({ facts, member }: StepInput): Step {
+  if (facts.data === null) return facts.process === 'none' ? { do: 'initdb' } : { do: 'stop', mode: 'fast' };
+  if (facts.data.standbySignal) return refused('unsafe', `${member.name} holds a standby's data: it can't be the first member of a group`);
+  if (facts.process === 'none') return { do: 'start', as: 'primary' };
+  if (facts.process !== 'ready') return waiting;
+  return facts.accounts ? reached : { do: 'set-up-accounts' };
+}
+
+/** A primary's data is never made anew here, and it starts only when the decider asks: once for each `restarts`. */
+function primary({ facts, member, term }: StepInput): Step {
+  const { data } = facts;
+  if (data === null || data.incarnation !== member.incarnation) {
+    return refused('unsafe', `${member.name} is to be the primary, but its data directory is ${data === null ? 'missing' : `incarnation ${data.incarnation}, not ${member.incarnation}`}`);
+  }
+  if (facts.fencedTerm !== null && facts.fencedTerm >= term) {
+    return refused('fenced', `${member.name} was fenced in term ${facts.fencedTerm}: it may not accept writes in term ${term}`);
+  }
+  if (facts.process === 'none') {
+    if (data.standbySignal) return refused('unsafe', `${member.name} holds a standby's data: it becomes a primary only by a promotion`);
+    return facts.startedFor < member.restarts ? { do: 'start', as: 'primary' } : waiting;
+  }
+  if (facts.process !== 'ready') return waiting;
+  if (facts.inRecovery) return refused('unsafe', `${member.name} runs as a standby: it becomes a primary only by a promotion`);
+  if (data.term !== term) return { do: 'mark-term' };
+  if (!facts.accounts) return { do: 'set-up-accounts' };
+  if (!facts.configured) return { do: 'configure' };
+  if (facts.startedFor < member.restarts) return { do: 'stop', mode: 'fast' };
+  return facts.slots ? reached : { do: 'sync-slots' };
+}
+
+/** Attach where there is no data of this incarnation, then run as a standby of whoever is the upstream. */
+function follow({ facts, member, term }: StepInput): Step {
+  const { data } = facts;
+  if (data === null || data.incarnation < member.incarnation) {
+    if (facts.process !== 'none') return { do: 'stop', mode: 'fast' };
+    return data !== null || facts.debris ? { do: 'set-aside' } : { do: 'attach' };
+  }
+  if (facts.process === 'none') return { do: 'start', as: 'standby' };
+  if (facts.process !== 'ready') return waiting;
+  // It was a primary: what it is now it becomes by a clean stop and a start as a standby.
+  if (facts.inRecovery === false) return { do: 'stop', mode: 'fast' };
+  if (data.term !== term) return { do: 'mark-term' };
+  if (!facts.configured) return { do: 'configure' };
+  return facts.startedFor < member.restarts ? { do: 'stop', mode: 'fast' } : reached;
+}
+
+function promote({ facts, member, term }: StepInput): Step {
+  const { data } = facts;
+  if (data === null || data.incarnation !== member.incarnation) return refused('unsafe', `${member.name} has no data of its own to promote`);
+  if (facts.process === 'none') {
+    return data.standbySignal ? { do: 'start', as: 'standby' } : { do: 'start', as: 'primary' };
+  }
+  if (facts.process !== 'ready') return waiting;
+  if (facts.inRecovery) return { do: 'take-over' };
+  return data.term === term ? reached : { do: 'mark-term' };
+}

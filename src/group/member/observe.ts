@@ -1,0 +1,58 @@
+/** What a running postgres says of itself, in one query a round. */
+import type { SqlSession } from '../../engine/sql.ts';
+
+export interface Observation {
+  inRecovery: boolean;
+  timeline: number;
+  /** A primary's insert position, a standby's replay position. */
+  lsn: string | null;
+  received: string | null;
+  streamingFrom: string | null;
+  lagMs: number | null;
+  sessions: number;
+  systemIdentifier: string;
+  followers: { name: string; replay: string | null; flush: string | null; synchronous: boolean }[];
+  slots: string[];
+  pendingRestart: string[];
+}
+
+/**
+ * Functions of "System Administration Functions" and views of "The Cumulative Statistics System" in PostgreSQL's
+ * manual. pg_walfile_name() raises an error in recovery, hence the CASE; pg_control_checkpoint() still names the old
+ * timeline between a promotion and its first checkpoint, hence the file name.
+ */
+const FACTS = `
+select r.recovery as "inRecovery",
+  case when r.recovery
+    then coalesce((select received_tli from pg_stat_wal_receiver where status = 'streaming'),
+                  nullif((select min_recovery_end_timeline from pg_control_recovery()), 0),
+                  (select timeline_id from pg_control_checkpoint()))
+    else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end as timeline,
+  (case when r.recovery then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as lsn,
+  (case when r.recovery then pg_last_wal_receive_lsn() end)::text as received,
+  (select sender_host || ':' || sender_port from pg_stat_wal_receiver where status = 'streaming') as "streamingFrom",
+  case when r.recovery then
+    case when pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() then 0
+         else (extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::int8::float8 end end as "lagMs",
+  (select count(*)::int from pg_stat_activity where backend_type = 'client backend' and application_name <> 'pgorbit') as sessions,
+  (select system_identifier::text from pg_control_system()) as "systemIdentifier",
+  (select coalesce(json_agg(json_build_object('name', application_name, 'replay', replay_lsn::text, 'flush', flush_lsn::text,
+          'synchronous', sync_state in ('sync', 'quorum')) order by application_name), '[]') from pg_stat_replication where state = 'streaming') as followers,
+  (select coalesce(json_agg(slot_name order by slot_name), '[]') from pg_replication_slots where slot_name like 'pgorbit\\_%') as slots
+from (select pg_is_in_recovery() as recovery) r`;
+
+const OBSERVE_MS = 2_000;
+
+/** @throws what SqlSession throws when the server does not answer within two seconds. */
+export async function observe(sql: SqlSession): Promise<Omit<Observation, 'pendingRestart'>> {
+  const rows = await sql.query<Omit<Observation, 'pendingRestart'>>(FACTS, [], { timeoutMs: OBSERVE_MS });
+  const row = rows[0];
+  if (row === undefined) throw new Error('the query of facts returned no row');
+  return row;
+}
+
+/** Settings whose new value waits for a restart. Reads every setting: ask seldom. */
+export async function pendingRestart(sql: SqlSession): Promise<string[]> {
+  const rows = await sql.query<{ name: string }>('select name from pg_settings where pending_restart order by name', [], { timeoutMs: OBSERVE_MS });
+  return rows.map((row) => row.name);
+}

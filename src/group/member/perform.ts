@@ -1,0 +1,76 @@
+/** Carries out one step. Every step may be repeated: a crash in the middle leaves something that the next look recognises. */
+import { PgorbitError } from '../../errors.ts';
+import { setUpAccounts } from './accounts.ts';
+import type { Member } from './member.ts';
+import type { Step } from './next-step.ts';
+import { syncSlots } from './slots.ts';
+import { attach, type AttachTimes } from './steps/attach.ts';
+import { removeMember, setAside } from './steps/clear.ts';
+import { createSystem } from './steps/create.ts';
+import { takeOver } from './steps/take-over.ts';
+
+/** A checkpoint of a large cache on a slow disk. */
+const CHECKPOINT_MS = 600_000;
+
+export interface Attached extends AttachTimes {
+  /** performance.now() when the clone was whole. */
+  at: number;
+}
+
+/** @returns how an attach went, for the story that is told when the member streams. */
+export async function perform(member: Member, step: Step, signal: AbortSignal): Promise<Attached | null> {
+  const { orders, environment } = member;
+  const { volume } = environment;
+  switch (step.do) {
+    case 'nothing':
+      return null;
+    case 'initdb':
+      await createSystem(member, volume, orders.record.incarnation);
+      return null;
+    case 'set-up-accounts':
+      await setUpAccounts(member.sql(), environment.secrets);
+      return null;
+    case 'attach': {
+      if (orders.goal.kind !== 'follow') throw new PgorbitError('internal', `${member.place.member} attaches without a goal to follow`);
+      const times = await attach(
+        member, volume,
+        { goal: orders.goal, incarnation: orders.record.incarnation, term: orders.term, checkpoint: orders.spec.checkpoint },
+        signal,
+      );
+      return { ...times, at: performance.now() };
+    }
+    case 'set-aside':
+      await setAside(member, volume);
+      return null;
+    case 'start':
+      member.nowDoing('starting');
+      await member.start(step.as);
+      return null;
+    case 'stop':
+      member.nowDoing(step.mode === 'smart' ? 'waiting for its sessions to end' : 'stopping');
+      await member.stop(step.mode, signal);
+      return null;
+    case 'configure':
+      await member.reload();
+      return null;
+    case 'sync-slots':
+      await syncSlots(member.sql(), orders.goal.kind === 'primary' ? orders.goal.slots : []);
+      return null;
+    case 'mark-term':
+      await member.markTerm(orders.term);
+      return null;
+    case 'checkpoint':
+      member.nowDoing('checkpoint');
+      await member.sql().query('checkpoint', [], { timeoutMs: CHECKPOINT_MS });
+      member.checkpointedFor = member.checkpointKey();
+      return null;
+    case 'take-over':
+      if (orders.goal.kind !== 'promote') throw new PgorbitError('internal', `${member.place.member} takes over without a goal to`);
+      await takeOver(member, orders.goal, orders.term, signal);
+      return null;
+    case 'remove':
+      member.nowDoing('removing its files');
+      await removeMember(member, volume);
+      return null;
+  }
+}

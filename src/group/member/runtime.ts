@@ -1,0 +1,26 @@
+/** What an agent must remember of a member's last start, so that its own restart starts nothing twice. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { replaceFile } from '../../engine/files.ts';
+
+export interface Runtime {
+  /** The record's `restarts` that postgres was last started for. */
+  restarts: number;
+  incarnation: number;
+}
+
+const fileOf = (homeDir: string): string => join(homeDir, 'runtime.json');
+
+/** A file that is missing or torn means: never started. The worst that follows is one more start that finds a running server. */
+export async function readRuntime(homeDir: string): Promise<Runtime> {
+  try {
+    const { restarts, incarnation } = JSON.parse(await readFile(fileOf(homeDir), 'utf8')) as Partial<Runtime>;
+    return { restarts: Number(restarts ?? 0), incarnation: Number(incarnation ?? 0) };
+  } catch {
+    return { restarts: 0, incarnation: 0 };
+  }
+}
+
+export async function writeRuntime(homeDir: string, runtime: Runtime): Promise<void> {
+  await replaceFile(fileOf(homeDir), `${JSON.stringify(runtime)}\n`);
+}

@@ -1,0 +1,152 @@
+/**
+ * Becoming the primary. On a shared volume: the predecessor is fenced and seen to be gone, its WAL is read to the
+ * last valid record, and only when that very position is replayed does this member accept writes. Nothing that was
+ * acknowledged can be lost, and no two can write. Each step may be repeated after a crash.
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findCgroup } from '../../../engine/cgroup.ts';
+import { readControlFile } from '../../../engine/control.ts';
+import { fence } from '../../../engine/fence.ts';
+import { reach } from '../../../engine/reach.ts';
+import { PgorbitError } from '../../../errors.ts';
+import { sleep } from '../../../lifecycle.ts';
+import { setFenced } from '../../../volume/fencemark.ts';
+import { readMarker } from '../../../volume/marker.ts';
+import { readHistory } from '../../../wal/files.ts';
+import { timelineSpans } from '../../../wal/history.ts';
+import { formatLsn, parseLsn, parseSegmentName, type Lsn } from '../../../wal/lsn.ts';
+import { findWalEnd } from '../../../wal/scan.ts';
+import type { Goal } from '../../model.ts';
+import type { Member } from '../member.ts';
+import { closeRestore, openRestore } from '../restore.ts';
+
+/** Replay that stands still for this long while WAL is missing has failed. */
+const STALLED_MS = 10_000;
+const POLL_MS = 10;
+const PROMOTE_MS = 20_000;
+
+export async function takeOver(member: Member, goal: Extract<Goal, { kind: 'promote' }>, term: number, signal: AbortSignal): Promise<void> {
+  const started = performance.now();
+  const { predecessor } = goal;
+  let story = 'nobody to take over from';
+  if (predecessor !== null && member.place.dirOf !== null) {
+    const dir = member.place.dirOf(predecessor.member);
+    member.nowDoing(`fencing ${predecessor.member}`);
+    const fenced = await fencePredecessor(member, dir, predecessor.member, term);
+    const fencedAt = performance.now();
+    member.nowDoing('replaying');
+    const end = await replayAll(member, join(dir, 'data'), signal);
+    story = `fenced ${predecessor.member} (${fenced}) in ${ms(fencedAt - started)}, replayed its WAL to ${formatLsn(end)} in ${ms(performance.now() - fencedAt)}`;
+  }
+  const promoting = performance.now();
+  member.nowDoing('promoting');
+  await promote(member, signal);
+  await closeRestore(member.place.homeDir);
+  await member.markTerm(term);
+  member.tell({ level: 'info', kind: 'took-over', message: `${member.place.member} took over: ${story}, promoted in ${ms(performance.now() - promoting)}` });
+}
+
+/**
+ * The mark first, so that nobody starts it again; then the kill; then the proof. @returns how it was done, in words.
+ */
+async function fencePredecessor(member: Member, dir: string, name: string, term: number): Promise<string> {
+  const marker = await readMarker(dir);
+  if (marker === null || marker.clusterId !== member.place.clusterId || marker.member !== name) {
+    throw new PgorbitError('fence-failed', `the data of the old primary are not at ${dir}: what it acknowledged can't be taken over`, {
+      hint: 'check that the volume is mounted; to start from a replica without it, restore the folder or drop the member',
+    });
+  }
+  await setFenced(dir, term);
+  const cgroup = await findCgroup(member.place.cgroupOf(name));
+  const result = await fence(join(dir, 'data'), cgroup);
+  // Without its cgroup a start that was already under way fails instead of slipping through behind the fence.
+  await cgroup?.remove();
+  return result.how === 'nothing-ran' ? 'it was down' : `${result.killed} processes killed`;
+}
+
+/** Replays the predecessor's WAL up to its last valid record. @returns that position. */
+async function replayAll(member: Member, dataDir: string, signal: AbortSignal): Promise<Lsn> {
+  const control = await readControlFile(dataDir);
+  const own = (await member.facts()).systemIdentifier;
+  if (own !== null && control.systemIdentifier !== own) {
+    throw new PgorbitError('unsafe', `${dataDir} belongs to the database system ${control.systemIdentifier}, this member to ${own}`);
+  }
+  await member.letReplayRun();
+  const walDir = join(dataDir, 'pg_wal');
+  const timeline = await newestTimeline(walDir, control.walSegmentSize);
+  const found = await findWalEnd({
+    walDir, timeline, signal,
+    from: await startOfScan(walDir, timeline, await replayed(member)),
+    segmentSize: control.walSegmentSize,
+    systemIdentifier: BigInt(control.systemIdentifier),
+  });
+  if (found.laterSegment !== null) {
+    member.tell({ level: 'error', kind: 'wal-gap', message: `WAL ends at ${formatLsn(found.end)}, but ${found.laterSegment} behind it is in use too: WAL before it was damaged or never flushed` });
+  }
+  if ((await replayed(member)) < found.end) {
+    await openRestore(member.place.homeDir, await reach(walDir, member.environment.user));
+    await replayTo(member, found.end, signal);
+  }
+  return found.end;
+}
+
+/** A server writes only to its newest timeline, and has segments of no newer one. */
+async function newestTimeline(walDir: string, segmentSize: number): Promise<number> {
+  let newest = 0;
+  for (const name of await readdir(walDir)) {
+    const segment = parseSegmentName(name, segmentSize);
+    if (segment !== null && segment.timeline > newest) newest = segment.timeline;
+  }
+  if (newest === 0) throw new PgorbitError('wal-invalid', `${walDir} holds no WAL segment`);
+  return newest;
+}
+
+/** The position to look onward from: what is replayed here, or where the predecessor's own timeline begins, if later. */
+async function startOfScan(walDir: string, timeline: number, own: Lsn): Promise<Lsn> {
+  const spans = timelineSpans(await readHistory(walDir, timeline));
+  const begin = spans.find((span) => span.timeline === timeline)?.begin ?? 0n;
+  return own > begin ? own : begin;
+}
+
+async function replayed(member: Member): Promise<Lsn> {
+  const rows = await member.sql().query<{ lsn: string | null }>('select pg_last_wal_replay_lsn()::text as lsn');
+  const lsn = rows[0]?.lsn;
+  if (!lsn) throw new PgorbitError('postgres-failed', `${member.place.member} does not say how far it has replayed`);
+  return parseLsn(lsn);
+}
+
+async function replayTo(member: Member, end: Lsn, signal: AbortSignal): Promise<void> {
+  let last = await replayed(member);
+  let movedAt = performance.now();
+  while (last < end) {
+    signal.throwIfAborted();
+    await sleep(POLL_MS, signal);
+    const now = await replayed(member);
+    if (now > last) movedAt = performance.now();
+    else if (performance.now() - movedAt > STALLED_MS) {
+      throw new PgorbitError('postgres-failed', `${member.place.member} has replayed to ${formatLsn(now)} and does not get on; acknowledged commits reach to ${formatLsn(end)}`, {
+        hint: `pgorbit logs ${member.place.member}`,
+      });
+    }
+    last = now;
+  }
+}
+
+/** pg_promote() itself polls every 100 ms; asking for itself is quicker (System Administration Functions, "Recovery Control"). */
+async function promote(member: Member, signal: AbortSignal): Promise<void> {
+  const sql = member.sql();
+  const inRecovery = async (): Promise<boolean> =>
+    (await sql.query<{ recovery: boolean }>('select pg_is_in_recovery() as recovery'))[0]?.recovery !== false;
+  if (await inRecovery()) await sql.query('select pg_promote(false)');
+  const started = performance.now();
+  while (await inRecovery()) {
+    if (performance.now() - started > PROMOTE_MS) {
+      throw new PgorbitError('timed-out', `${member.place.member} was asked to promote ${PROMOTE_MS / 1000} s ago and still is in recovery`, { hint: `pgorbit logs ${member.place.member}` });
+    }
+    signal.throwIfAborted();
+    await sleep(POLL_MS, signal);
+  }
+}
+
+const ms = (duration: number): string => `${Math.round(duration)} ms`;
