@@ -4,7 +4,7 @@ import { forkPoint, formatHistory, historyFileName, isAncestor, parseHistory, pa
 /** As PostgreSQL leaves it after two promotions: the copied file, an empty line, the new line. */
 const TEXT = '1\t0/3000A28\tno recovery target specified\n\n2\t0/5000000\tno recovery target specified\n';
 const three = parseHistory(3, TEXT);
-const at = (timeline: number, lsn: bigint): boolean => isAncestor(three, { timeline, lsn });
+const follows = (timeline: number, lsn: bigint): boolean => isAncestor(three, { timeline, lsn });
 
 describe('history files', () => {
   it('reads and writes what PostgreSQL writes, byte for byte', () => {
@@ -42,7 +42,7 @@ describe('questions about timelines', () => {
   });
 
   it('lets follow only who has not gone past the fork', () => {
-    expect([at(1, 0x3000a28n), at(1, 0x3000a29n), at(2, 0x5000000n), at(3, 0x9000000n), at(4, 1n)]).toEqual([true, false, true, true, false]);
+    expect([follows(1, 0x3000a28n), follows(1, 0x3000a29n), follows(2, 0x5000000n), follows(3, 0x9000000n), follows(4, 1n)]).toEqual([true, false, true, true, false]);
   });
 
   it('finds the fork of two histories', () => {
