@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PgorbitError, errnoOf } from '../errors.ts';
+import { sleep } from '../lifecycle.ts';
 import { crc32c } from '../wal/crc32c.ts';
 import { formatLsn } from '../wal/lsn.ts';
 
@@ -134,6 +135,7 @@ export async function readControlFile(dataDir: string): Promise<ControlData> {
       return parseControlFile(bytes, file);
     } catch (error) {
       if (left === 0) throw error;
+      await sleep(10);
     }
   }
 }

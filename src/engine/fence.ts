@@ -3,6 +3,7 @@
  * cgroup, and without one by /proc: the postmaster is stopped first so that it forks no more, and orphans of a dead
  * postmaster are found by their working directory, which is the data directory for every PostgreSQL process.
  */
+import { readFileSync } from 'node:fs';
 import { PgorbitError } from '../errors.ts';
 import { sleep } from '../lifecycle.ts';
 import type { Cgroup } from './cgroup.ts';
@@ -19,15 +20,26 @@ const KILL_WITHIN_MS = 15_000;
 
 /**
  * Living `postgres` processes whose working directory is the data directory (by device and inode, so through any
- * mount). A shell that a person left there is none.
+ * mount), or that were told to use it and are about to enter it. A shell that a person left there is none.
  */
 export function postgresProcessesIn(dataDir: string): ProcessId[] {
   const key = folderKey(dataDir);
   if (key === null) return [];
   return allPids()
-    .filter((pid) => folderKey(`/proc/${pid}/cwd`) === key && runsProgram(pid, 'postgres'))
+    .filter((pid) => runsProgram(pid, 'postgres') && (folderKey(`/proc/${pid}/cwd`) === key || folderArgument(pid) === key))
     .map(identify)
     .filter((id) => id !== null);
+}
+
+/** The folder behind `-D` on a postmaster's command line; its backends overwrite theirs with a title. */
+function folderArgument(pid: number): string | null {
+  try {
+    const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    const at = args.indexOf('-D');
+    return at < 0 ? null : folderKey(args[at + 1] ?? '');
+  } catch {
+    return null;
+  }
 }
 
 /**

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { errnoOf } from '../errors.ts';
 
 const run = promisify(execFile);
+const TAIL_BYTES = 16_384;
 
 /** Everything written so far on the file system of `path` is on disk when this resolves: syncfs(2), by sync(1). */
 export async function syncTree(path: string): Promise<void> {
@@ -30,6 +31,19 @@ export async function readText(file: string): Promise<string | null> {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return null;
     throw error;
+  }
+}
+
+/** The end of a file, at most 16 kB of it, and nothing from before `from`: what a server logged since then. */
+export async function readTail(file: string, from = 0): Promise<string> {
+  const handle = await open(file, 'r');
+  try {
+    const { size } = await handle.stat();
+    const start = Math.max(from, size - TAIL_BYTES);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(TAIL_BYTES), 0, TAIL_BYTES, start);
+    return buffer.toString('utf8', 0, bytesRead);
+  } finally {
+    await handle.close();
   }
 }
 

@@ -9,6 +9,7 @@ import { sleep } from '../lifecycle.ts';
 import type { Cgroup } from './cgroup.ts';
 import { cleanEnvironment } from './environment.ts';
 import { explainStartFailure } from './explain.ts';
+import { readTail } from './files.ts';
 import type { Engine } from './find.ts';
 import type { OsUser } from './osuser.ts';
 import { readPidFile } from './pidfile.ts';
@@ -49,7 +50,6 @@ export interface Postmaster {
 
 const START_WITHIN_MS = 60_000;
 const WATCH_MS = 50;
-const TAIL_BYTES = 16_384;
 
 /** Moves itself into the cgroup, then becomes the server: all that it forks is inside from the first moment. */
 const ENTER_CGROUP = 'echo 0 > "$0" && exec "$@"';
@@ -78,10 +78,7 @@ export async function startPostgres(options: StartOptions): Promise<Postmaster> 
     try {
       const state = await Promise.race([upAndHolding(options.dataDir, postmaster), postmaster.exited.then(() => 'exited' as const)]);
       if (state === 'exited') {
-        const { size } = await log.stat();
-        const from = Math.max(before, size - TAIL_BYTES);
-        const { buffer, bytesRead } = await log.read(Buffer.alloc(TAIL_BYTES), 0, TAIL_BYTES, from);
-        const report = explainStartFailure(buffer.toString('utf8', 0, bytesRead));
+        const report = explainStartFailure(await readTail(options.logFile, before));
         throw new PgorbitError(report.code, `${report.message} (data directory ${options.dataDir}, log ${options.logFile})`, { hint: report.hint });
       }
       if (state === 'late') {
@@ -125,7 +122,10 @@ async function watchChild(child: ChildProcess, options: StartOptions): Promise<P
   try {
     await once(child, 'spawn');
   } catch (error) {
-    throw new PgorbitError('engine-failed', `${options.engine.bin}/postgres could not be run: ${(error as Error).message}`, { cause: error });
+    throw new PgorbitError('engine-failed', `${options.engine.bin}/postgres could not be run: ${(error as Error).message}`, {
+      hint: `See that ${options.user?.name ?? 'this user'} may read and run what lies in ${options.engine.bin} and beside it.`,
+      cause: error,
+    });
   }
   child.unref();
   const pid = child.pid!;
@@ -196,9 +196,8 @@ export async function stopPostgres(postmaster: Postmaster, mode: keyof typeof SI
   const forward = (): void => enough.abort();
   signal?.addEventListener('abort', forward, { once: true });
   if (signal?.aborted) enough.abort();
-  const gone = postmaster.exited.then(() => enough.abort());
+  void postmaster.exited.then(forward);
   await sleep(timeoutMs, enough.signal);
   signal?.removeEventListener('abort', forward);
-  gone.catch(() => undefined);
   return !isAlive(postmaster.id);
 }

@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chown, mkdir, readFile, realpath, stat } from 'node:fs/promises';
+import { mkdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { PgorbitError, errnoOf } from '../errors.ts';
@@ -19,9 +19,11 @@ const RUN = '/run/pgorbit';
  * by device and inode; a mount of a folder that was deleted and made anew is not, and is replaced.
  */
 const MOUNT = `
+top=\${2%/dir}
+mkdir -p "$2" && chgrp "$3" "$top" && chmod 710 "$top" || exit 1
 while ! [ "$1" -ef "$2" ] && grep -qF " $2 " /proc/self/mountinfo; do umount -l "$2" || exit 1; done
 [ "$1" -ef "$2" ] || { mount --bind "$1" "$2" && mount --make-private "$2"; }`;
-const UNMOUNT = `! grep -qF " $1 " /proc/self/mountinfo || umount "$1"`;
+const UNMOUNT = `! grep -qF " $1 " /proc/self/mountinfo || { umount "$1" && rmdir "$1" "\${1%/dir}"; }`;
 
 /** May a process of `user` go through a folder with this owner and mode? Supplementary groups do not count. */
 export function maySearch(folder: { uid: number; gid: number; mode: number }, user: OsUser): boolean {
@@ -92,10 +94,7 @@ export async function reach(path: string, user: OsUser | null): Promise<string> 
   const target = targetOf(part.source, user);
   try {
     await mkdir(RUN, { recursive: true, mode: 0o755 });
-    await mkdir(dirname(target), { recursive: true, mode: 0o710 });
-    await chown(dirname(target), 0, user.gid);
-    await mkdir(target, { recursive: true, mode: 0o700 });
-    await locked(MOUNT, [part.source, target]);
+    await locked(MOUNT, [part.source, target, String(user.gid)]);
   } catch (error) {
     throw new PgorbitError('permission', `PostgreSQL runs as "${user.name}", which may not go through ${part.closed} to ${path}, and no bind mount could be made.`, {
       hint: `chmod o+x ${part.closed}, or set PGORBIT_HOME and the volume's path to folders that "${user.name}" reaches.`,
@@ -107,7 +106,8 @@ export async function reach(path: string, user: OsUser | null): Promise<string> 
 
 /**
  * Unmounts what reach() mounted for `path`. A mount that a process still uses stays: other members may lie below
- * the same one, and the last of them takes it away.
+ * the same one, and the last of them takes it away. Paths that reach() gave for a stopped member are void afterwards:
+ * ask again before a start (startPostgres and initdb do).
  */
 export async function release(path: string, user: OsUser | null): Promise<void> {
   if (user === null) return;
