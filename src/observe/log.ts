@@ -14,7 +14,7 @@ export interface Log {
 }
 
 /** Fields that may hold a secret, at the depths at which they occur in what is logged. */
-const SECRET_FIELDS = ['password', 'conninfo', 'primary_conninfo', 'secrets', 'key', 'passphrase'];
+const SECRET_FIELDS = ['password', 'conninfo', 'primary_conninfo', 'secrets', 'passphrase'];
 
 /**
  * A logger that writes to `fd` (default 1, standard output) synchronously: a line that was logged before a crash is
@@ -45,7 +45,9 @@ export function silentLog(): Log {
 const CONNINFO_PASSWORD = /(password\s*=\s*)('(?:[^'"\\]|\\\\[^"]|\\.)*'?|[^\s'"\\&,;]+)/gi;
 const URI_PASSWORD = /(postgres(?:ql)?:\/\/[^\s:@/"]*:)[^\s@/"]+@/gi;
 
-/** Replaces the passwords of connection strings in a line that is about to be written, wherever they came from. */
+const PRIVATE_KEY = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^"]*?(-----END \1-----|(?="))/g;
+
+/** Takes passwords of connection strings and private keys out of a line that is about to be written, wherever they came from. */
 export function scrub(line: string): string {
-  return line.replace(CONNINFO_PASSWORD, '$1***').replace(URI_PASSWORD, '$1***@');
+  return line.replace(CONNINFO_PASSWORD, '$1***').replace(URI_PASSWORD, '$1***@').replace(PRIVATE_KEY, '***');
 }

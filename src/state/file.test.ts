@@ -47,6 +47,6 @@ it('leaves nothing behind when it cannot write', async () => {
   const dir = await folder();
   await writeState(join(dir, 'state'), { version: 1, value: 'old' });
   await expect(writeState(join(dir, 'missing', 'state'), { version: 1, value: 1 })).rejects.toMatchObject({ code: 'ENOENT' });
-  await expect(writeState(dir, { version: 1, value: 1 })).rejects.toThrow();
+  await expect(writeState(dir, { version: 1, value: 1 })).rejects.toMatchObject({ code: 'EISDIR' });
   expect(await readdir(dir)).toEqual(['state']);
 });

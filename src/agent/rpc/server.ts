@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { errnoOf, PgorbitError, toReport } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
 import type { CallName, Calls } from '../api.ts';
@@ -121,6 +121,7 @@ async function answer(options: RpcServerOptions, aborting: AbortController, requ
   response.once('close', gone);
   const name = `${request.method} ${(request.url ?? '').split('?')[0]}`;
   const caller = callerOf(request);
+  if (caller === null) return;
   try {
     const handler = Object.hasOwn(options.handlers, name) ? options.handlers[name as CallName] : undefined;
     if (handler === undefined) {
@@ -138,9 +139,12 @@ async function answer(options: RpcServerOptions, aborting: AbortController, requ
   }
 }
 
-function callerOf(request: IncomingMessage): string {
-  const name = (request.socket as TLSSocket).getPeerCertificate().subject?.CN;
-  return typeof name === 'string' ? name : '';
+/** The caller's name, or null when its connection is gone already and takes the certificate with it. */
+function callerOf(request: IncomingMessage): string | null {
+  // Typed as an object always, but null once the handle is closed (lib/_tls_wrap.js).
+  const certificate = (request.socket as TLSSocket).getPeerCertificate() as PeerCertificate | null;
+  const name = certificate?.subject?.CN;
+  return typeof name === 'string' ? name : null;
 }
 
 /** 4xx: the caller has to change something; 5xx: the cluster or the host has. */

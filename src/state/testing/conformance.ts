@@ -13,12 +13,24 @@ export interface StoreUnderTest {
 type Seen = Parameters<Parameters<StateStore['watch']>[1]>[0];
 
 export function storeConformance(name: string, make: () => Promise<StoreUnderTest>): void {
-  const fresh = async (): Promise<StateStore> => {
+  const fresh: Fresh = async () => {
     const { store, close } = await make();
     onTestFinished(close);
     return store;
   };
+  documentTests(name, fresh);
+  compareAndSetTests(name, fresh);
+  watchTests(name, fresh);
+  it(`${name}: knows its leader`, async () => {
+    const store = await fresh();
+    expect(store.leadership().leader).toEqual(expect.any(String));
+    expect(store.leadership().term).toBeGreaterThan(0);
+  });
+}
 
+type Fresh = () => Promise<StateStore>;
+
+function documentTests(name: string, fresh: Fresh): void {
   describe(`${name}: documents`, () => {
     it('reads null for what was never written', async () => {
       const store = await fresh();
@@ -50,7 +62,9 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
       expect((await store.list('')).length).toBe(3);
     });
   });
+}
 
+function compareAndSetTests(name: string, fresh: Fresh): void {
   describe(`${name}: compare and set`, () => {
     it('raises the revision with every change of any key', async () => {
       const store = await fresh();
@@ -94,7 +108,9 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
       expect(await write(store, 'a', 0, 2)).toBeGreaterThan(gone);
     });
   });
+}
 
+function watchTests(name: string, fresh: Fresh): void {
   describe(`${name}: watch`, () => {
     it('tells the present state first, then changes and deletions', async () => {
       const store = await fresh();
@@ -152,15 +168,10 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
       });
       onTestFinished(stop);
       const other = watchAll(store, '');
-      const revision = await write(store, 'a', 0, 1);
-      await other.until((changes) => changes.at(-1)?.revision === revision);
+      await write(store, 'a', 0, 1);
+      await other.until((changes) => changes.length > 0);
+      expect(other.changes.map((change) => change.value)).toEqual([1]);
     });
-  });
-
-  it(`${name}: knows its leader`, async () => {
-    const store = await fresh();
-    expect(store.leadership().leader).toEqual(expect.any(String));
-    expect(store.leadership().term).toBeGreaterThan(0);
   });
 }
 
@@ -174,10 +185,10 @@ export async function write(store: StateStore, key: string, revision: number, va
 /** Collects what a watcher is told; `until` resolves once the condition holds. */
 export function watchAll(store: StateStore, prefix: string): { changes: Seen[]; until(condition: (changes: Seen[]) => boolean): Promise<void>; stop(): void } {
   const changes: Seen[] = [];
-  let look = (): void => {};
+  let look: (() => void) | undefined;
   const stop = store.watch(prefix, (change) => {
     changes.push(change);
-    look();
+    look?.();
   });
   onTestFinished(stop);
   return {
