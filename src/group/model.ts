@@ -115,6 +115,8 @@ export interface MemberRecord {
   incarnation: number;
   /** Counts wanted restarts: a running postgres that was started for a lower number is restarted. */
   restarts: number;
+  /** Counts wanted reloads of the configuration, likewise. */
+  reloads: number;
   goal: Goal;
   /** True from the first time that the member was healthy in this incarnation. */
   joined: boolean;
@@ -143,7 +145,7 @@ export type Operation =
 /** How the last operations ended, newest first; what a waiting CLI looks for. */
 export interface OperationResult {
   id: string;
-  kind: Operation['kind'];
+  kind: Operation['kind'] | 'reload';
   ok: boolean;
   message: string;
 }

@@ -3,7 +3,7 @@ import type { Context } from './context.ts';
 import type { OperationResult } from '../model.ts';
 
 /** How many ended operations a record remembers, for clients that wait. */
-const RESULTS_KEPT = 10;
+export const RESULTS_KEPT = 10;
 
 /** Ends the running operation, or the one that a promotion carries. */
 export function finish(context: Context, ok: boolean, message: string): void {

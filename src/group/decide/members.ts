@@ -19,6 +19,7 @@ export function newMember(context: Context, name: string): MemberRecord {
     role: wanted.role === 'primary' ? 'replica' : wanted.role,
     incarnation: 1,
     restarts: 1,
+    reloads: 0,
     goal: { kind: 'stop' },
     joined: false,
     rebuilds: 0,

@@ -2,7 +2,7 @@
 import type { OperateRequest } from '../../agent/api.ts';
 import { PgorbitError } from '../../errors.ts';
 import { candidates, Context, isElectable, type DecisionInput } from './context.ts';
-import { finish } from './finish.ts';
+import { finish, RESULTS_KEPT } from './finish.ts';
 import type { GroupRecord, Operation } from '../model.ts';
 
 /** @returns the record that carries the request. @throws PgorbitError with why it can't be, and what can. */
@@ -13,11 +13,18 @@ export function acceptRequest(input: DecisionInput, record: GroupRecord, request
   else if (running !== null) {
     throw new PgorbitError('state-conflict', `group ${record.group} is busy with a ${running.kind}`, { hint: 'wait for it (`pgorbit events -f` shows it) and try again' });
   }
-  context.change({ operation: operationFor(context, request, id) });
+  if (request.kind === 'reload') reload(context, request.members, id);
+  else context.change({ operation: operationFor(context, request, id) });
   return { record: context.record, events: context.events };
 }
 
-function operationFor(context: Context, request: OperateRequest, id: string): Operation {
+/** Not an operation: agents do it at once, side by side. */
+function reload(context: Context, members: string[] | null, id: string): void {
+  for (const name of rolling(context, members)) context.changeMember(name, { reloads: context.member(name).reloads + 1 });
+  context.change({ results: [{ id, kind: 'reload' as const, ok: true, message: 'the members read their configuration again' }, ...context.record.results].slice(0, RESULTS_KEPT) });
+}
+
+function operationFor(context: Context, request: Exclude<OperateRequest, { kind: 'reload' }>, id: string): Operation {
   const { record } = context;
   switch (request.kind) {
     case 'switchover':
@@ -46,8 +53,6 @@ function operationFor(context: Context, request: OperateRequest, id: string): Op
       const members = rolling(context, request.members).filter((name) => name !== record.primary);
       return { id, kind: 'reclone', left: members, current: null, step: 'drain', drainMs: request.drainMs, cut: true };
     }
-    case 'reload':
-      throw new PgorbitError('usage', 'a reload is not an operation of the group: agents reload their members themselves');
   }
 }
 

@@ -75,6 +75,8 @@ export class Member {
   #sql: SqlSession | null = null;
   #sqlFor = '';
   #configuredAs: string | null = null;
+  /** The record's `reloads` that is done; what was asked before this agent began is done by its first reload. */
+  #reloadedFor = -1;
   #accounts = false;
   #pending: { at: number; names: string[] } = { at: -Infinity, names: [] };
 
@@ -125,7 +127,7 @@ export class Member {
       process,
       inRecovery: observation?.inRecovery ?? null,
       startedFor: whole !== null && runtime.incarnation === whole.incarnation ? runtime.restarts : 0,
-      configured: process === 'ready' && this.#configuredAs === (await this.#configuration(observation?.inRecovery ?? false)),
+      configured: process === 'ready' && this.#reloadedFor === this.orders.record.reloads && this.#configuredAs === (await this.#configuration(observation?.inRecovery ?? false)),
       accounts: this.#accounts,
       slots: observation !== null && sameSlots(observation.slots, goal.kind === 'primary' ? goal.slots : []),
       sessions: observation?.sessions ?? null,
@@ -238,6 +240,7 @@ export class Member {
     const text = await this.writeConfiguration(this.observation?.inRecovery ?? false);
     await this.sql().query('select pg_reload_conf()');
     this.#configuredAs = text;
+    this.#reloadedFor = this.orders.record.reloads;
     this.#pending = { at: -Infinity, names: [] };
   }
 
@@ -321,6 +324,7 @@ export class Member {
       throw error;
     }
     this.#configuredAs = configured;
+    this.#reloadedFor = orders.record.reloads;
     this.#pending = { at: -Infinity, names: [] };
   }
 
