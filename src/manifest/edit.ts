@@ -96,7 +96,7 @@ function edit(text: string, group: string, change: (node: YAMLMap, data: Data) =
   }
   const node = pairOf(pairOf(doc.contents, 'groups')?.value, group)?.value;
   const edited = isMap(node) ? change(node, data as Data) : text;
-  const result = parseDocument(edited, { prettyErrors: false, merge: true });
+  const result = parseDocument(edited, { prettyErrors: false, merge: true, logLevel: 'error' });
   if (result.errors.length > 0 || !isDeepStrictEqual(dataOf(result), intended)) {
     throw new PgorbitError('manifest-invalid', `group ${group} is written in a way that cannot be edited without changing more`, {
       hint: 'Edit the manifest by hand, then run `pgorbit up` with it.',
@@ -109,7 +109,7 @@ function edit(text: string, group: string, change: (node: YAMLMap, data: Data) =
 const dataOf = (doc: Document.Parsed): Data => JSON.parse(JSON.stringify(doc.toJS() ?? {})) as Data;
 
 function read(text: string): Document.Parsed {
-  const doc = parseDocument(text, { prettyErrors: false, merge: true });
+  const doc = parseDocument(text, { prettyErrors: false, merge: true, logLevel: 'error' });
   const problem = doc.errors[0];
   if (problem) {
     throw new PgorbitError('manifest-invalid', `the manifest is not YAML: ${problem.message}`, { hint: 'Edit it by hand; `pgorbit up --dry-run` shows its errors.' });

@@ -1,6 +1,6 @@
 /** From text to a YAML document, with YAML's own errors in words of ours. */
 import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
-import type { Document, ErrorCode, Pair, Scalar } from 'yaml';
+import type { Document, ErrorCode, Pair, Scalar, YAMLError } from 'yaml';
 
 /** Something wrong at a range of the text. */
 export interface Flaw {
@@ -30,7 +30,7 @@ const EXPECTED: Partial<Record<ErrorCode, string>> = {
   BLOCK_AS_IMPLICIT_KEY: 'one `key: value` a line',
   BLOCK_IN_FLOW: 'the closing bracket before the next line of the outer mapping',
   MULTILINE_IMPLICIT_KEY: 'a colon and a space after the key, and both on one line',
-  MULTIPLE_DOCS: 'one document: no `---` between two',
+  MULTIPLE_DOCS: 'no `---` between two parts: a manifest describes one cluster',
   BAD_ALIAS: 'an anchor with that name before it',
   TAG_RESOLVE_FAILED: 'no tag: plain text, numbers, true and false',
 };
@@ -38,7 +38,7 @@ const EXPECTED: Partial<Record<ErrorCode, string>> = {
 /** Parses with merge keys (`<<`) allowed. Numbers under `settings` stay as they were written: `0640` is no 640 there. */
 export function parse(text: string): Parsed {
   const lines = new LineCounter();
-  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
+  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true, logLevel: 'error' });
   const flaws: Flaw[] = [];
   const flawed = new Set<number>();
   let usable = true;
@@ -53,11 +53,19 @@ export function parse(text: string): Parsed {
     const line = lines.linePos(start).line;
     if (flawed.has(line)) continue;
     flawed.add(line);
-    const message = problem.message.replace(/\s+/g, ' ').replace(/\.$/, '');
-    flaws.push({ start, end: Math.max(end, start + 1), path: [], message: `this is not YAML: ${message}`, expected: EXPECTED[problem.code] ?? '' });
+    // The indentation itself is blank: what it indents is seen better.
+    const from = start + /^ */.exec(text.slice(start))![0].length;
+    flaws.push({ start: from, end: Math.max(end, from + 1), path: [], ...explain(problem) });
   }
   if (usable) keepSettingsAsWritten(doc);
   return { doc, lines, flaws, usable };
+}
+
+function explain({ code, message }: YAMLError): { message: string; expected: string } {
+  if (code === 'MULTIPLE_DOCS') return { message: 'a second YAML document starts here', expected: EXPECTED[code]! };
+  const plain = `this is not YAML: ${message.replace(/\s+/g, ' ').replace(/\.$/, '')}`;
+  const bracket = /^Flow (?:map|sequence).* end with a (\S)/.exec(message)?.[1];
+  return { message: plain, expected: bracket === undefined ? EXPECTED[code] ?? '' : `a \`${bracket}\` at the end of what was opened above` };
 }
 
 function duplicate(doc: Document.Parsed, lines: LineCounter, start: number): Flaw {

@@ -74,8 +74,9 @@ const Member = z.union([role, mapping('a role, or `{ host, role, port }`', {
 })], { error: 'a role, or `{ host, role, port }`' }).describe('A node of the group: `{ host, role, port }`; where there is one host only, the role alone.');
 
 const settingValue = 'a text, a number, true or false';
+const SETTINGS = 'PostgreSQL settings of every member, as in postgresql.conf; true and false become on and off.';
 const Settings = named(SETTING_NAME, z.union([z.string(), z.number(), z.boolean()], { error: settingValue }),
-  'settings as `name: value`', 'PostgreSQL settings of every member, as in postgresql.conf; true and false become on and off.');
+  'settings as `name: value`', SETTINGS);
 
 const byName = 'a mapping: each member with its name, as in `n1: { host: h1, role: primary }`';
 
@@ -94,7 +95,8 @@ const Group = mapping('a group: `storage`, `volume`, `members`', {
     .describe(`A replica that alone occupies more than this share of the data is cloned again; 0 turns it off. Default ${GROUP.recloneAbove}.`).optional(),
   checkpoint: z.enum(['fast', 'spread'], { error: 'the kind of checkpoint before a clone' })
     .describe(`fast: at once, with a burst of writes; spread: at the pace of checkpoint_completion_target. Default ${GROUP.checkpoint}.`).optional(),
-  settings: Settings.optional(),
+  // Empty once every line of it is a comment.
+  settings: Settings.nullable().describe(SETTINGS).optional(),
   members: named(NAME, Member, byName, 'The members by name; exactly one is the primary.'),
 }).describe('One PostgreSQL database system and its members.');
 

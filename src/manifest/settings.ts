@@ -38,7 +38,7 @@ export function checkSettings({ spec, raw, sound, checkSetting }: Subject): Prob
       }
       seen.set(plain, name);
       const value = group.settings[plain]!;
-      if (/[\u0000-\u001f\u007f]/.test(value)) {
+      if (/\p{Cc}/u.test(value)) {
         problems.push({ path, at: 'value', message: `the value of \`${name}\` has a line break or another control character`, expected: 'one line of text' });
         continue;
       }

@@ -10,7 +10,11 @@ type Issue = z.core.$ZodIssue;
 /** Every mistake of form in what a YAML document holds. */
 export function checkStructure(raw: unknown): Problem[] {
   const result = ManifestSchema.safeParse(raw);
-  return result.success ? [] : result.error.issues.flatMap((issue) => problemsOf(issue, [], raw));
+  if (result.success) return [];
+  const problems = result.error.issues.flatMap((issue) => problemsOf(issue, [], raw));
+  // A key that is missing because it is misspelt is one mistake.
+  const meant = new Set(problems.flatMap((p) => (p.meant === undefined ? [] : [JSON.stringify([...p.path.slice(0, -1), p.meant])])));
+  return problems.filter((p) => !(meant.has(JSON.stringify(p.path)) && valueAt(raw, p.path) === undefined));
 }
 
 function problemsOf(issue: Issue, base: (string | number)[], raw: unknown): Problem[] {
