@@ -177,5 +177,5 @@ function hintFor(cause: unknown, host: string): string {
   if (/CERT|SELF_SIGNED|ISSUER|SIGNATURE|ERR_SSL/.test(code)) {
     return 'Something answers there that is not of this cluster. Look at the address and port, and at PGORBIT_HOME.';
   }
-  return `Start it with \`pgorbit agent start --host ${host}\`, or look at its log if it should be running.`;
+  return `Start the agent of ${host} with \`pgorbit up\`, or read its agent.log if it should be running.`;
 }
