@@ -65,6 +65,8 @@ describe('edits of the demo', () => {
 
 // ---------------------------------------------------------------- any layout
 
+const RUNS = 100;
+
 interface Layout {
   flowGroup: boolean;
   members: ('short' | 'flow' | 'block' | 'quoted' | 'bare')[];
@@ -91,6 +93,9 @@ const layouts: fc.Arbitrary<Layout> = fc.record({
 
 const role = (i: number): string => (i === 0 ? 'primary' : 'replica');
 
+const flowMember = (style: string, i: number): string =>
+  style === 'short' ? role(i) : style === 'bare' ? (i === 0 ? 'rw' : '{}') : style === 'quoted' ? `{ "role": '${role(i)}', host: h1, }` : `{ host: h1, role: ${role(i)} }`;
+
 /** A manifest in a layout: member n1 is the primary, the others are replicas; `settings`, where there, has a and b. */
 function write(l: Layout): string {
   const lines: string[] = [];
@@ -102,8 +107,6 @@ function write(l: Layout): string {
   put(0, 'hosts: { h1: 127.0.0.1 }');
   put(0, 'volumes: { main: ./v }');
   put(0, 'groups:');
-  const flowMember = (style: string, i: number): string =>
-    style === 'short' ? role(i) : style === 'bare' ? (i === 0 ? 'rw' : '{}') : style === 'quoted' ? `{ "role": '${role(i)}', host: h1, }` : `{ host: h1, role: ${role(i)} }`;
   if (l.flowGroup) {
     const settings = { none: '', empty: ', settings: {}', null: '', block: ', settings: { a: 1, b: "x, y" }', flow: ', settings: {a: 1,b: x}' }[l.settings];
     put(1, `main: { volume: main, members: { ${l.members.map((s, i) => `n${i + 1}: ${flowMember(s, i)}`).join(', ')} }${settings} }`);
@@ -164,7 +167,7 @@ describe('edits of any layout', () => {
       expect(specOf(edited)).toEqual(expected);
       expect(lost(text, edited).length).toBeLessThanOrEqual(1);
       expect(comments(edited)).toEqual(comments(text));
-    }), { numRuns: 200 });
+    }), { numRuns: RUNS });
   });
 
   it('a member added is the only difference, and taken away again leaves the text as it was', () => {
@@ -180,7 +183,7 @@ describe('edits of any layout', () => {
       // A last line that did not end gets an end with the line after it.
       expect(back.trimEnd()).toBe(text.trimEnd());
       expect(specOf(back)).toEqual(specOf(text));
-    }), { numRuns: 200 });
+    }), { numRuns: RUNS });
   });
 
   it('a member removed is the only difference', () => {
@@ -190,7 +193,7 @@ describe('edits of any layout', () => {
       const expected = specOf(text);
       delete expected.groups['main']!.members[name];
       expect(specOf(removeMember(text, 'main', name))).toEqual(expected);
-    }), { numRuns: 200 });
+    }), { numRuns: RUNS });
   });
 
   it('a role set is the only difference', () => {
@@ -202,6 +205,6 @@ describe('edits of any layout', () => {
       const edited = setRole(text, 'main', name, wanted);
       expect(specOf(edited)).toEqual(expected);
       expect(lost(text, edited).length).toBeLessThanOrEqual(1);
-    }), { numRuns: 200 });
+    }), { numRuns: RUNS });
   });
 });
