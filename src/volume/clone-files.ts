@@ -13,13 +13,14 @@ const AT_ONCE = 2;
  * A clone costs by the number of extents (65,000 took 23 s where 1 GB is copied in a few): above this, copy.
  * Small files cannot have that many that matter.
  */
-const TOO_MANY_EXTENTS = 20_000;
-const LOOK_AT_EXTENTS_FROM = 256 * 1024 * 1024;
+const SCATTERED = { extents: 20_000, fromBytes: 256 * 1024 * 1024 };
 
 const CHUNK = 1024 * 1024;
 
 interface Work extends CloneOptions {
   reflink: boolean;
+  /** A file of at least `fromBytes` in more than `extents` pieces is copied, not cloned. */
+  scattered?: { extents: number; fromBytes: number } | undefined;
 }
 
 /** Makes `target` from `source`. Throws the signal's reason when it aborts; what was made is then the caller's. */
@@ -43,7 +44,7 @@ export async function cloneFiles(source: string, target: string, plan: readonly 
     else {
       const how = await cloneFile(from, to, entry, work, seesExtents);
       if (how !== 'cloned') result.copiedBytes += entry.size;
-      if (how === 'scattered') result.notes.push(`${entry.path} lies in more than ${TOO_MANY_EXTENTS} pieces and was copied`);
+      if (how === 'scattered') result.notes.push(`${entry.path} lies in more than ${(work.scattered ?? SCATTERED).extents} pieces and was copied`);
       if (how === 'refused') refused++;
       result.files++;
       result.bytes += entry.size;
@@ -74,7 +75,8 @@ async function cloneFile(from: string, to: string, entry: PlannedEntry, work: Wo
     await copyBytes(from, to, entry, work.signal);
     return 'copied';
   }
-  if (seesExtents && entry.size >= LOOK_AT_EXTENTS_FROM && ((await countExtents(from)) ?? 0) > TOO_MANY_EXTENTS) {
+  const { extents, fromBytes } = work.scattered ?? SCATTERED;
+  if (seesExtents && entry.size >= fromBytes && ((await countExtents(from)) ?? 0) > extents) {
     await copyBytes(from, to, entry, work.signal);
     return 'scattered';
   }

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { array, assert, integer, property, tuple } from 'fast-check';
 import { expect, test } from 'vitest';
 import { accountRanges } from './ranges.ts';
 
@@ -10,10 +10,10 @@ test('what one owner holds is its own, what two hold is shared once', () => {
 });
 
 test('agrees with counting every byte', () => {
-  const range = fc.tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 1, max: 20 }));
-  const owner = fc.array(fc.array(range, { maxLength: 5 }), { maxLength: 3 });
-  fc.assert(
-    fc.property(fc.array(owner, { minLength: 1, maxLength: 4 }), (owners) => {
+  const range = tuple(integer({ min: 0, max: 60 }), integer({ min: 1, max: 20 }));
+  const owner = array(array(range, { maxLength: 5 }), { maxLength: 3 });
+  assert(
+    property(array(owner, { minLength: 1, maxLength: 4 }), (owners) => {
       const bytes = owners.map((files) => new Set(files.flat().flatMap(([start, length]) => Array.from({ length }, (_, i) => start + i))));
       const holders = (byte: number): number => bytes.filter((set) => set.has(byte)).length;
       const account = accountRanges(owners.map((files) => files.map((ranges) => Float64Array.from(ranges.flat()))));
