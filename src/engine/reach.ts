@@ -22,7 +22,7 @@ const MOUNT = `
 top=\${2%/dir}
 mkdir -p "$2" && chgrp "$3" "$top" && chmod 710 "$top" || exit 1
 while ! [ "$1" -ef "$2" ] && grep -qF " $2 " /proc/self/mountinfo; do umount -l "$2" || exit 1; done
-[ "$1" -ef "$2" ] || { mount --bind "$1" "$2" && mount --make-private "$2"; }`;
+[ "$1" -ef "$2" ] || { mount --bind "$1" "$2" && mount --make-private "$2"; } || { rmdir "$2" "$top"; exit 1; }`;
 const UNMOUNT = `! grep -qF " $1 " /proc/self/mountinfo || { umount "$1" && rmdir "$1" "\${1%/dir}"; }`;
 
 /** May a process of `user` go through a folder with this owner and mode? Supplementary groups do not count. */
