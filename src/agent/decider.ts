@@ -1,0 +1,140 @@
+/**
+ * The deciding agent's loop: what is wanted, recorded and reported goes into decideGroup, and what comes out goes
+ * into the store by compare-and-set. Nothing else changes a group's record.
+ */
+import { randomUUID } from 'node:crypto';
+import type { OperateRequest } from './api.ts';
+import type { ClusterView } from './documents.ts';
+import type { ReportRequest } from './reporter.ts';
+import { PgorbitError } from '../errors.ts';
+import type { DecisionInput, Seen, Timers } from '../group/decide/context.ts';
+import { decideGroup } from '../group/decide/decide.ts';
+import { acceptRequest } from '../group/decide/request.ts';
+import type { ClusterSpec, GroupRecord, GroupSpec } from '../group/model.ts';
+import { Bell, type Lifecycle } from '../lifecycle.ts';
+import type { EventDraft } from '../observe/event.ts';
+import type { Log } from '../observe/log.ts';
+import { groupKey, type StateStore } from '../state/store.ts';
+
+const ROUND_MS = 1_000;
+/** A compare-and-set that lost is tried again on the newer record this often. */
+const TRIES = 5;
+
+export interface DeciderOptions {
+  store: StateStore;
+  view: ClusterView;
+  /** Each member's own bytes as a share of the group's data, where measured. */
+  exclusiveShare: (group: string) => Readonly<Record<string, number>>;
+  tell: (event: EventDraft) => void;
+  log: Log;
+  /** ms, monotonic */
+  now: () => number;
+}
+
+export class Decider {
+  readonly #options: DeciderOptions;
+  readonly #bell = new Bell();
+  readonly #seen = new Map<string, Record<string, Seen>>();
+  readonly #timers = new Map<string, Timers>();
+  /** When each agent last reported, and its process id. */
+  readonly agents = new Map<string, { at: number; pid: number }>();
+
+  constructor(options: DeciderOptions) {
+    this.#options = options;
+  }
+
+  start(life: Lifecycle): void {
+    life.run('deciding', async (signal) => {
+      while (!signal.aborted) {
+        await this.#round();
+        await this.#bell.wait(ROUND_MS, signal);
+      }
+    });
+  }
+
+  soon(): void {
+    this.#bell.ring();
+  }
+
+  /** Takes a host's reports. */
+  take(request: ReportRequest): void {
+    const at = this.#options.now();
+    this.agents.set(request.host, { at, pid: request.pid });
+    let news = false;
+    for (const report of request.reports) {
+      const seen = this.#seen.get(report.group) ?? {};
+      news ||= JSON.stringify(seen[report.member]?.report) !== JSON.stringify(report);
+      seen[report.member] = { report, at };
+      this.#seen.set(report.group, seen);
+    }
+    if (news) this.#bell.ring();
+  }
+
+  seen(group: string): Readonly<Record<string, Seen>> {
+    return this.#seen.get(group) ?? {};
+  }
+
+  /** Writes a person's request into the group's record. @returns the operation's id. */
+  async operate(request: OperateRequest): Promise<string> {
+    const spec = this.#spec();
+    const group = spec.groups[request.group];
+    if (group === undefined) throw new PgorbitError('no-such-group', `cluster ${spec.cluster} has no group ${request.group}`, { hint: `its groups: ${Object.keys(spec.groups).join(', ')}` });
+    const id = `${request.kind}-${randomUUID().slice(0, 8)}`;
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const current = this.#options.view.groups.get(group.name);
+      if (current === undefined) throw new PgorbitError('state-conflict', `group ${group.name} is only being made`, { hint: 'wait until `pgorbit status` shows it' });
+      const accepted = acceptRequest(this.#input(spec, group, current.record), current.record, request, id);
+      const result = await this.#options.store.compareAndSet(groupKey(group.name), current.revision, accepted.record);
+      if (result.ok) {
+        for (const event of accepted.events) this.#options.tell(event);
+        this.#bell.ring();
+        return id;
+      }
+    }
+    throw new PgorbitError('state-conflict', `the record of group ${group.name} keeps changing`, { hint: 'try again in a moment' });
+  }
+
+  #spec(): ClusterSpec {
+    const { cluster } = this.#options.view;
+    if (cluster === null) throw new PgorbitError('state-conflict', 'this cluster has no manifest yet', { hint: 'pgorbit up' });
+    return cluster.document.spec;
+  }
+
+  async #round(): Promise<void> {
+    const { view, log } = this.#options;
+    if (view.cluster === null) return;
+    for (const group of Object.values(view.cluster.document.spec.groups)) {
+      try {
+        await this.#decide(view.cluster.document.spec, group);
+      } catch (error) {
+        log.error({ err: error, group: group.name }, 'deciding about the group failed');
+      }
+    }
+  }
+
+  async #decide(spec: ClusterSpec, group: GroupSpec): Promise<void> {
+    const { view, store, tell } = this.#options;
+    const current = view.groups.get(group.name);
+    const before = current?.record ?? null;
+    const decision = decideGroup(this.#input(spec, group, before));
+    this.#timers.set(group.name, decision.timers);
+    if (JSON.stringify(decision.record) === JSON.stringify(before)) return;
+    const result = await store.compareAndSet(groupKey(group.name), current?.revision ?? 0, decision.record);
+    // Someone else was quicker: the next round looks at what it wrote.
+    this.#bell.ring();
+    if (!result.ok) return;
+    for (const event of decision.events) tell(event);
+  }
+
+  #input(spec: ClusterSpec, group: GroupSpec, record: GroupRecord | null): DecisionInput {
+    return {
+      spec: group,
+      record,
+      seen: this.seen(group.name),
+      now: this.#options.now(),
+      timers: this.#timers.get(group.name) ?? {},
+      addresses: Object.fromEntries(Object.values(spec.hosts).map((host) => [host.name, host.address])),
+      exclusiveShare: this.#options.exclusiveShare(group.name),
+    };
+  }
+}

@@ -1,0 +1,38 @@
+/** The cluster's documents as this agent knows them, kept fresh by the store's watch. */
+import type { ClusterDocument, SecretsDocument } from './api.ts';
+import type { GroupRecord } from '../group/model.ts';
+import { groupKey, SECRETS_KEY, SPEC_KEY, type StateStore } from '../state/store.ts';
+
+export interface RecordAt {
+  revision: number;
+  record: GroupRecord;
+}
+
+export class ClusterView {
+  cluster: { revision: number; document: ClusterDocument } | null = null;
+  secrets: SecretsDocument | null = null;
+  readonly groups = new Map<string, RecordAt>();
+  readonly #unwatch: () => void;
+
+  /** @param onChange is called after each change of any document. */
+  constructor(store: StateStore, onChange: () => void) {
+    this.#unwatch = store.watch('', (change) => {
+      this.#take(change.key, change.revision, change.value);
+      onChange();
+    });
+  }
+
+  close(): void {
+    this.#unwatch();
+  }
+
+  #take(key: string, revision: number, value: unknown): void {
+    if (key === SPEC_KEY) this.cluster = value === null ? null : { revision, document: value as ClusterDocument };
+    else if (key === SECRETS_KEY) this.secrets = value as SecretsDocument | null;
+    else if (key.startsWith(groupKey(''))) {
+      const group = key.slice(groupKey('').length);
+      if (value === null) this.groups.delete(group);
+      else this.groups.set(group, { revision, record: value as GroupRecord });
+    }
+  }
+}

@@ -1,0 +1,131 @@
+/** `pgorbit status`, put together from documents and reports. Pure. */
+import type { AgentStatus, ClusterDocument, GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from './api.ts';
+import type { AgentAddress } from './config.ts';
+import { FRESH_MS, type Seen } from '../group/decide/context.ts';
+import type { GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
+import { lsnDiff, parseLsn } from '../wal/lsn.ts';
+
+export interface StatusInput {
+  cluster: string;
+  document: ClusterDocument | null;
+  records: ReadonlyMap<string, GroupRecord>;
+  seen: (group: string) => Readonly<Record<string, Seen>>;
+  agents: readonly AgentAddress[];
+  /** When each agent last reported. */
+  heard: ReadonlyMap<string, { at: number; pid: number }>;
+  decider: { host: string; pid: number };
+  volumes: VolumeStatus[];
+  engine: string | null;
+  /** ms, monotonic */
+  now: number;
+}
+
+export function statusOf(input: StatusInput): StatusDocument {
+  const groups = Object.values(input.document?.spec.groups ?? {}).map((spec) => groupStatus(input, spec));
+  return {
+    cluster: input.cluster,
+    agents: input.agents.map((agent) => agentStatus(input, agent)),
+    groups,
+    volumes: input.volumes,
+    endpoints: { rw: endpoint(groups, 'read-write'), ro: endpoint(groups, 'prefer-standby'), split: null },
+  };
+}
+
+function agentStatus(input: StatusInput, agent: AgentAddress): AgentStatus {
+  if (agent.host === input.decider.host) return { ...agent, pid: input.decider.pid, state: 'leader' };
+  const heard = input.heard.get(agent.host);
+  const alive = heard !== undefined && input.now - heard.at <= FRESH_MS;
+  return { ...agent, pid: alive ? heard.pid : null, state: alive ? 'follower' : 'unreachable' };
+}
+
+function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
+  const record = input.records.get(spec.name) ?? null;
+  const reportOf = (member: string): MemberReport | null => {
+    const seen = input.seen(spec.name)[member];
+    return seen !== undefined && input.now - seen.at <= FRESH_MS ? seen.report : null;
+  };
+  const primary = record?.primary == null ? null : reportOf(record.primary);
+  const members = Object.values(record?.members ?? {}).map((member) => memberStatus(member, record!, reportOf(member.name), primary));
+  for (const wanted of Object.values(spec.members)) {
+    if (record?.members[wanted.name] === undefined) members.push(absent(wanted.name, wanted.role, wanted.host, input.document?.spec.hosts[wanted.host]?.address ?? '', wanted.port ?? 0));
+  }
+  const { state, reason } = health(spec, record, members);
+  return {
+    name: spec.name, storage: spec.storage, commit: spec.commit, term: record?.term ?? 0, primary: record?.primary ?? null,
+    state, reason, engine: input.engine, operation: operationOf(record), results: record?.results ?? [], members,
+  };
+}
+
+function memberStatus(member: MemberRecord, record: GroupRecord, report: MemberReport | null, primary: MemberReport | null): MemberStatus {
+  const isPrimary = record.primary === member.name;
+  const follower = primary?.followers.find((one) => one.name === member.name);
+  return {
+    name: member.name,
+    role: isPrimary ? 'primary' : member.role,
+    host: member.host, address: member.address, port: member.port,
+    pid: report?.pid ?? null,
+    state: report?.state ?? 'unknown',
+    step: report?.step ?? null,
+    timeline: report?.timeline ?? null,
+    lsn: report?.lsn ?? null,
+    lagBytes: isPrimary ? 0 : lagBytes(primary?.lsn ?? null, follower?.replay ?? report?.lsn ?? null),
+    lagMs: isPrimary ? 0 : (report?.lagMs ?? null),
+    synchronous: follower?.synchronous ?? false,
+    pendingRestart: report?.pendingRestart ?? [],
+    error: report?.error ?? null,
+  };
+}
+
+function absent(name: string, role: string, host: string, address: string, port: number): MemberStatus {
+  return {
+    name, role, host, address, port, pid: null, state: 'waiting', step: null, timeline: null, lsn: null,
+    lagBytes: null, lagMs: null, synchronous: false, pendingRestart: [], error: null,
+  };
+}
+
+function lagBytes(primary: string | null, member: string | null): number | null {
+  if (primary === null || member === null) return null;
+  return Math.max(0, lsnDiff(parseLsn(primary), parseLsn(member)));
+}
+
+/** One row a situation, the worst first. */
+function health(spec: GroupSpec, record: GroupRecord | null, members: MemberStatus[]): Pick<GroupStatus, 'state' | 'reason'> {
+  if (record === null) return { state: 'down', reason: 'the group is only being made' };
+  if (record.promotion !== null) return { state: 'down', reason: `${record.promotion.candidate} is being promoted in term ${record.term}` };
+  if (record.primary === null) return { state: 'down', reason: 'the first member is being made' };
+  const primary = members.find((member) => member.name === record.primary);
+  if (primary === undefined || primary.state !== 'running') {
+    const why = primary?.error?.message ?? (primary?.state === 'unknown' ? `the agent of ${primary.host} does not report` : `it is ${primary?.state ?? 'missing'}`);
+    return { state: 'down', reason: `the primary ${record.primary} does not accept writes: ${why}` };
+  }
+  const troubled = members.filter((member) => member.name !== record.primary && spec.members[member.name] !== undefined && member.state !== 'streaming');
+  const leaving = members.filter((member) => spec.members[member.name] === undefined);
+  if (troubled.length === 0 && leaving.length === 0) return { state: 'healthy', reason: '' };
+  const sentences = [
+    ...troubled.map((member) => `${member.name} is ${member.step ?? member.state}${member.error === null ? '' : ` (${member.error.message})`}`),
+    ...leaving.map((member) => `${member.name} is being removed`),
+  ];
+  return { state: 'degraded', reason: sentences.join('; ') };
+}
+
+function operationOf(record: GroupRecord | null): string | null {
+  const operation = record?.operation ?? null;
+  if (operation === null) return null;
+  switch (operation.kind) {
+    case 'switchover':
+      return `switchover from ${operation.from} to ${operation.to}: ${operation.step}`;
+    case 'promote':
+      return `promotion of ${operation.to}`;
+    case 'restart':
+      return `restart: ${operation.current ?? 'next member'}${operation.left.length === 0 ? '' : `, then ${operation.left.join(', ')}`}`;
+    case 'reclone':
+      return `clone anew: ${operation.current ?? 'next member'} (${operation.step})${operation.left.length === 0 ? '' : `, then ${operation.left.join(', ')}`}`;
+  }
+}
+
+/** A URI for clients that name several hosts ("Connection URIs", libpq); no user, no password. */
+function endpoint(groups: GroupStatus[], target: string): string | null {
+  const members = groups[0]?.members.filter((member) => member.port > 0) ?? [];
+  if (members.length === 0) return null;
+  return `postgresql://${members.map((member) => `${member.address}:${member.port}`).join(',')}/postgres?target_session_attrs=${target}`;
+}

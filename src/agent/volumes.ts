@@ -1,0 +1,134 @@
+/** The volumes that this host's members live on: opened once, measured seldom, watched for space. */
+import { mkdir } from 'node:fs/promises';
+import type { VolumeStatus } from './api.ts';
+import type { ClusterView } from './documents.ts';
+import { PgorbitError } from '../errors.ts';
+import { volumeMemberDir } from '../home.ts';
+import type { EventDraft } from '../observe/event.ts';
+import type { Log } from '../observe/log.ts';
+import { judgeSpace, readSpace, releaseBallast, type SpaceLevel } from '../volume/space.ts';
+import { openVolume, type UsageMember, type Volume } from '../volume/volume.ts';
+
+/** Measuring reads the extents of every file: no more than this share of the time goes into it. */
+const MEASURE_SHARE = 0.02;
+const MEASURE_EVERY_MS = 60_000;
+/** Own bytes below this are no reason to clone a member again, however small the database. */
+const NOT_WORTH_IT = 256 * 1024 * 1024;
+
+interface Measured {
+  status: VolumeStatus;
+  at: number;
+  tookMs: number;
+}
+
+export interface HostVolumesOptions {
+  view: ClusterView;
+  tell: (event: EventDraft) => void;
+  log: Log;
+  now: () => number;
+}
+
+export class HostVolumes {
+  readonly #options: HostVolumesOptions;
+  readonly #open = new Map<string, Promise<Volume>>();
+  readonly #measured = new Map<string, Measured>();
+  readonly #measuring = new Map<string, Promise<VolumeStatus>>();
+  readonly #levels = new Map<string, SpaceLevel>();
+
+  constructor(options: HostVolumesOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the volume by name; a folder that is missing is made. @throws as openVolume, `no-such-volume` */
+  async open(name: string): Promise<Volume> {
+    const spec = this.#options.view.cluster?.document.spec.volumes[name];
+    if (spec === undefined) throw new PgorbitError('no-such-volume', `the manifest has no volume ${name}`);
+    const open = this.#open.get(name) ?? (async () => {
+      await mkdir(spec.path, { recursive: true, mode: 0o755 });
+      return openVolume(spec.path, spec.driver);
+    })();
+    this.#open.set(name, open);
+    // A volume that could not be opened is tried again next time.
+    open.catch(() => this.#open.delete(name));
+    return open;
+  }
+
+  /** The newest measurement; null before the first. */
+  known(): VolumeStatus[] {
+    return [...this.#measured.values()].map(({ status }) => status);
+  }
+
+  /** Measures anew; those who ask meanwhile get the same answer. */
+  measure(name: string): Promise<VolumeStatus> {
+    const running = this.#measuring.get(name);
+    if (running !== undefined) return running;
+    const measuring = this.#measure(name).finally(() => this.#measuring.delete(name));
+    this.#measuring.set(name, measuring);
+    return measuring;
+  }
+
+  async #measure(name: string): Promise<VolumeStatus> {
+    const volume = await this.open(name);
+    const started = this.#options.now();
+    const usage = await volume.usage(this.#members(name, volume));
+    const space = judgeSpace(await readSpace(volume.path));
+    const status: VolumeStatus = {
+      name, driver: volume.driver, why: volume.why, path: volume.path,
+      bytes: { total: usage.total, free: usage.free, shared: usage.shared, logical: usage.logical },
+      members: usage.members.map(({ name: member, exclusive, logical }) => ({ name: member, exclusive, logical })),
+      warning: space.sentence ?? usage.note,
+    };
+    const at = this.#options.now();
+    this.#measured.set(name, { status, at, tookMs: at - started });
+    return status;
+  }
+
+  /** Looks at every volume's space, and measures those whose last measurement is old. */
+  async watch(): Promise<void> {
+    for (const name of Object.keys(this.#options.view.cluster?.document.spec.volumes ?? {})) {
+      try {
+        await this.#watchSpace(name);
+        const last = this.#measured.get(name);
+        const rest = Math.max(MEASURE_EVERY_MS, (last?.tookMs ?? 0) / MEASURE_SHARE);
+        if (last === undefined || this.#options.now() - last.at > rest) await this.measure(name);
+      } catch (error) {
+        this.#options.log.warn({ err: error, volume: name }, 'the volume cannot be looked at');
+      }
+    }
+  }
+
+  async #watchSpace(name: string): Promise<void> {
+    const volume = await this.open(name);
+    const space = await readSpace(volume.path);
+    const { level, sentence } = judgeSpace(space);
+    if (level === 'critical' && space.ballast > 0) await releaseBallast(volume.path);
+    const before = this.#levels.get(name) ?? 'ok';
+    this.#levels.set(name, level);
+    if (level === before) return;
+    const { tell } = this.#options;
+    if (sentence !== null) tell({ level: level === 'warn' ? 'warning' : 'error', kind: 'volume-space', message: `volume ${name}: ${sentence}` });
+    else tell({ level: 'info', kind: 'volume-space', message: `volume ${name} has room again` });
+  }
+
+  /** Each member's own bytes as a share of the group's data (the primary's logical size). */
+  exclusiveShare(group: string): Record<string, number> {
+    const spec = this.#options.view.cluster?.document.spec.groups[group];
+    const status = spec?.volume == null ? undefined : this.#measured.get(spec.volume)?.status;
+    const shares: Record<string, number> = {};
+    for (const member of status?.members ?? []) {
+      if (spec?.members[member.name] !== undefined && member.exclusive > NOT_WORTH_IT) shares[member.name] = member.exclusive / member.logical;
+    }
+    return shares;
+  }
+
+  #members(name: string, volume: Volume): UsageMember[] {
+    const members: UsageMember[] = [];
+    const { view } = this.#options;
+    for (const { record } of view.groups.values()) {
+      const spec = view.cluster?.document.spec;
+      if (spec?.groups[record.group]?.volume !== name) continue;
+      for (const member of Object.keys(record.members)) members.push({ name: member, dir: volumeMemberDir(volume.path, spec.cluster, record.group, member) });
+    }
+    return members;
+  }
+}
