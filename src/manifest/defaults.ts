@@ -8,8 +8,7 @@ export const VOLUME: Pick<VolumeSpec, 'driver' | 'size'> = { driver: 'auto', siz
 export const GROUP: Pick<GroupSpec, 'storage' | 'commit' | 'failover' | 'recloneAbove' | 'checkpoint'> = {
   storage: 'shared',
   commit: 'async',
-  // Until agents vote, one of them decides alone: it restarts a dead primary, and a person says when to promote over it.
-  failover: 'manual',
+  failover: 'automatic',
   recloneAbove: 0.25,
   checkpoint: 'fast',
 };

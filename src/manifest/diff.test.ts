@@ -58,10 +58,10 @@ describe('what a manifest changes', () => {
   it('is settings, with what each takes', () => {
     const after = demo((s) => {
       s.groups['main']!.settings = { shared_buffers: '256MB', work_mem: '8MB' };
-      Object.assign(s.groups['main']!, { failover: 'automatic', recloneAbove: 0.5, checkpoint: 'spread', commit: 'quorum' });
+      Object.assign(s.groups['main']!, { failover: 'manual', recloneAbove: 0.5, checkpoint: 'spread', commit: 'quorum' });
     });
     expect(lines(demo((s) => (s.groups['main']!.settings['jit'] = 'off')), after)).toEqual([
-      '~ group main: commit async → quorum', '~ group main: failover manual → automatic', '~ group main: reclone_above 25% → 50%', '~ group main: checkpoint fast → spread',
+      '~ group main: commit async → quorum', '~ group main: failover automatic → manual', '~ group main: reclone_above 25% → 50%', '~ group main: checkpoint fast → spread',
       '~ group main: shared_buffers 128MB → 256MB (restart)', '~ group main: jit off → (default) (reload)', '~ group main: work_mem (default) → 8MB (reload)',
     ]);
   });

@@ -28,7 +28,7 @@ describe('a manifest that is right', () => {
       volumes: { main: { name: 'main', path: '/srv/shop/volume', driver: 'auto', size: null } },
       groups: {
         main: {
-          name: 'main', storage: 'shared', volume: 'main', commit: 'async', settings: {}, failover: 'manual', recloneAbove: 0.25, checkpoint: 'fast',
+          name: 'main', storage: 'shared', volume: 'main', commit: 'async', settings: {}, failover: 'automatic', recloneAbove: 0.25, checkpoint: 'fast',
           members: {
             n1: { name: 'n1', host: 'h1', role: 'primary', port: null },
             n2: { name: 'n2', host: 'h1', role: 'replica', port: null },
