@@ -82,8 +82,8 @@ export class Agent {
     this.stateHandlers = store instanceof SingleStore ? stateHandlers(store) : {};
     this.view = new ClusterView(store, () => this.#changed());
     const tell = (event: EventDraft): void => {
-      const { level, message, ...fields } = this.events.append(event);
-      this.log.info({ level, ...fields }, message);
+      const { level, kind, group, member, message } = this.events.append(event);
+      this.log[level === 'warning' ? 'warn' : level]({ kind, group, member }, message);
     };
     this.volumes = new HostVolumes({ view: this.view, tell, log: this.log, now: this.now });
     this.members = new HostMembers({

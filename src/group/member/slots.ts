@@ -1,4 +1,5 @@
 /** pgorbit's physical slots on a member: the wanted ones exist, no other does. */
+import { errnoOf } from '../../errors.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 
 /**
@@ -19,12 +20,19 @@ export async function syncSlots(sql: SqlSession, wanted: readonly string[]): Pro
   }
 }
 
-/** Reserves WAL from now on, so that nothing between the clone and the first connection is lost. Idempotent. */
+/** SQLSTATE duplicate_object. */
+const DUPLICATE = '42710';
+
+/**
+ * Reserves WAL from now on, so that nothing between the clone and the first connection is lost. A slot that is there
+ * already stays: the primary's agent and the member's own may both make it.
+ */
 export async function makeSlot(sql: SqlSession, name: string): Promise<void> {
-  await sql.query(
-    'select pg_create_physical_replication_slot($1, true) where not exists (select 1 from pg_replication_slots where slot_name = $1)',
-    [name],
-  );
+  try {
+    await sql.query('select pg_create_physical_replication_slot($1, true)', [name]);
+  } catch (error) {
+    if (errnoOf(error) !== DUPLICATE) throw error;
+  }
 }
 
 export function sameSlots(present: readonly string[], wanted: readonly string[]): boolean {
