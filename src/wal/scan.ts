@@ -62,15 +62,30 @@ const CHUNK = 1 << 20;
  * another system's; throws the signal's reason when it aborts.
  */
 export async function findWalEnd(options: FindWalEndOptions): Promise<WalEnd> {
+  const found = await scan(options, [startsBefore, startsAfter]);
+  if (found !== null) return found;
+  throw new PgorbitError('wal-invalid', `${options.walDir} has no valid WAL record at or before ${formatLsn(options.from)} on timeline ${options.timeline}`, {
+    hint: 'check that this is the pg_wal folder of the right server, and the timeline',
+  });
+}
+
+/** As findWalEnd, but begins with the first record at or after `from`; null when none is there. */
+export async function scanAfter(options: FindWalEndOptions): Promise<WalEnd | null> {
+  return await scan(options, [startsAfter]);
+}
+
+type Starts = (reader: SegmentReader, options: FindWalEndOptions) => AsyncGenerator<Start>;
+
+async function scan(options: FindWalEndOptions, ways: Starts[]): Promise<WalEnd | null> {
   const reader = new SegmentReader(options.walDir, await readHistory(options.walDir, options.timeline), options.segmentSize);
   try {
-    for await (const candidate of startsNear(reader, options)) {
-      const found = await walk(reader, options, candidate);
-      if (found !== null) return { ...found, laterSegment: await laterSegment(reader, found.end, candidate) };
+    for (const starts of ways) {
+      for await (const start of starts(reader, options)) {
+        const found = await walk(reader, options, start);
+        if (found !== null) return { ...found, laterSegment: await laterSegment(reader, found.end, start) };
+      }
     }
-    throw new PgorbitError('wal-invalid', `${options.walDir} has no valid WAL record at or before ${formatLsn(options.from)} on timeline ${options.timeline}`, {
-      hint: 'check that this is the pg_wal folder of the right server, and the timeline',
-    });
+    return null;
   } finally {
     await reader.close();
   }
@@ -83,11 +98,11 @@ interface Start {
 }
 
 /**
- * Where a walk may begin, best first: starts of records before `from`, so that the record at `from` is checked
- * against its predecessor; then, where the segment before is gone, the first record at or after `from`
- * (XLogFindNextRecord).
+ * Starts of records before `from`, the nearest first, so that the record at `from` is checked against its
+ * predecessor. Pages without a valid header are passed over: `from` may lie in what a switch left unused, or in the
+ * unwritten rest of the last record.
  */
-async function* startsNear(reader: SegmentReader, options: FindWalEndOptions): AsyncGenerator<Start> {
+async function* startsBefore(reader: SegmentReader, options: FindWalEndOptions): AsyncGenerator<Start> {
   const chunk = Buffer.allocUnsafe(CHUNK);
   const page = BigInt(WAL_PAGE);
   const last = options.from === 0n ? 0n : options.from - 1n;
@@ -97,18 +112,22 @@ async function* startsNear(reader: SegmentReader, options: FindWalEndOptions): A
     const segment = segmentStart(top - 1n, reader.segmentSize);
     const bottom = top - segment > BigInt(CHUNK) ? top - BigInt(CHUNK) : segment;
     const got = await reader.read(bottom, chunk.subarray(0, Number(top - bottom)));
-    if (got === null) break;
+    if (got === null) return;
     for (let address = top - page; address >= bottom; address -= page) {
       const start = await startOnPage(reader, options, chunk.subarray(0, got), address, bottom);
       if (start && start.lsn < options.from) yield start;
     }
     top = bottom;
   }
-  const home = options.from - (options.from % page);
-  for (let address = home; address < home + BigInt(CHUNK) * 4n; address += page) {
-    const got = await reader.read(address, chunk.subarray(0, WAL_PAGE));
-    if (got === null) return;
-    const start = await startOnPage(reader, options, chunk.subarray(0, got), address, address);
+}
+
+/** Starts of records at or after `from`, past what is left of a record that began earlier (XLogFindNextRecord). */
+async function* startsAfter(reader: SegmentReader, options: FindWalEndOptions): AsyncGenerator<Start> {
+  const chunk = Buffer.allocUnsafe(WAL_PAGE);
+  for (let address = options.from - (options.from % BigInt(WAL_PAGE)); ; address += BigInt(WAL_PAGE)) {
+    options.signal?.throwIfAborted();
+    if ((await reader.read(address, chunk)) !== WAL_PAGE || decodePageHeader(chunk).address !== address) return;
+    const start = await startOnPage(reader, options, chunk, address, address);
     if (start && start.lsn >= options.from) yield start;
   }
 }
