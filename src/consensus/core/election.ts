@@ -48,16 +48,18 @@ function proceed(state: RaftState): boolean {
   return true;
 }
 
+const isUpToDate = (state: RaftState, { lastIndex, lastTerm }: Of<'pre-vote' | 'vote'>): boolean =>
+  isOff(state, 'vote-log-check') || state.log.isUpToDate(lastIndex, lastTerm);
+
 export function onPreVote(state: RaftState, message: Of<'pre-vote'>): void {
-  const granted = message.term > state.term && state.log.isUpToDate(message.lastIndex, message.lastTerm);
+  const granted = message.term > state.term && isUpToDate(state, message);
   // A grant speaks of the term to come; a refusal tells our own, from which a candidate that is behind learns it.
   send(state, message.from, { type: 'pre-vote-reply', granted }, granted ? message.term : state.term);
 }
 
 export function onVote(state: RaftState, message: Of<'vote'>): void {
   const free = state.vote === message.from || (state.vote === null && state.leader === null);
-  const upToDate = isOff(state, 'vote-log-check') || state.log.isUpToDate(message.lastIndex, message.lastTerm);
-  const granted = free && upToDate;
+  const granted = free && isUpToDate(state, message);
   if (granted) {
     state.vote = message.from;
     state.electionElapsed = 0;
