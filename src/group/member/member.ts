@@ -357,6 +357,7 @@ export class Member {
   /** Lets go of the process without touching it. */
   async release(): Promise<void> {
     this.postmaster?.release();
+    this.postmaster = null;
     await this.#closeSql();
   }
 
