@@ -47,7 +47,7 @@ export class Lifecycle {
 
   async stop(): Promise<void> {
     this.#controller.abort();
-    await Promise.allSettled([...this.#running]);
+    await Promise.allSettled(this.#running);
   }
 }
 
