@@ -1,0 +1,167 @@
+/** The steps that change a cluster. Each may be repeated, so that the next `up` finishes what a kill interrupted. */
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { launchAgent, runningAgent, stopAgent } from '../agent/launch.ts';
+import { findPort } from '../agent/ports.ts';
+import type { StatusDocument } from '../agent/api.ts';
+import { PgorbitError } from '../errors.ts';
+import type { ClusterSpec } from '../group/model.ts';
+import { agentDir } from '../home.ts';
+import { readApplied, sha256, writeApplied, writeCluster, writeManifest, type ClusterFile } from './admin.ts';
+import { Cluster } from './cluster.ts';
+import { Interrupted, type Context, type Deadline } from './context.ts';
+import { forgetGoing } from './destroy.ts';
+import { drawSecrets, makeIdentity } from './identity.ts';
+import { operate } from './operate.ts';
+import { planAgents } from './plan/agents.ts';
+import { pendingRestarts } from './plan/health.ts';
+import { FIRST_AGENT_PORT, FIRST_MEMBER_PORT, openPorts, usedPorts } from './plan/ports.ts';
+import { specInForce } from './present.ts';
+import type { Outcome, Plan } from './reconcile.ts';
+import { updateSource } from './source.ts';
+import { makeVolumes, noteVolumes } from './volumes.ts';
+import { waitHealthy } from './wait.ts';
+
+export async function carryOut(context: Context, plan: Plan, deadline: Deadline): Promise<Outcome> {
+  const { wish, changes } = plan;
+  const { progress } = context;
+  const step = (text: string): void => {
+    if (context.signal.aborted) throw new Interrupted();
+    progress.step(text);
+  };
+  step('identity');
+  const file = await settleIdentity(context, plan);
+  const restart = await makeIdentity(context.home, file);
+  step('volumes');
+  await makeVolumes(context, file.cluster);
+  step(file.agents.length === 1 ? 'agent' : `${file.agents.length} agents`);
+  await startAgents(context, file, restart);
+  progress.done(file.agents.map((agent) => `${agent.host} on ${agent.address}:${agent.port}`).join(', '));
+
+  const cluster = await Cluster.open(context, file.cluster);
+  try {
+    step('apply');
+    const spec = await settlePorts(cluster, plan.spec, file);
+    const source = await apply(context, cluster, plan, spec);
+    context.background = 'The agents go on with it: `pgorbit status` shows how far they are, and `pgorbit up` waits for them again.';
+    step('wait until every member is healthy');
+    let status = await waitHealthy(context, cluster, spec, deadline);
+    progress.done();
+    if (await follow(context, cluster, plan, status, deadline)) status = await waitHealthy(context, cluster, spec, deadline);
+    await retireHosts(context, file, spec);
+    return { changes, status, file: wish.edited ? source : null };
+  } finally {
+    cluster.close();
+  }
+}
+
+/** Writes who the cluster is. cluster.json comes last: where it is, the rest is there too. */
+async function settleIdentity(context: Context, { wish, spec, present }: Plan): Promise<ClusterFile> {
+  const before = specInForce(present);
+  const wanted = planAgents(present.file, before, spec);
+  const agents: ClusterFile['agents'] = [];
+  for (const { host, address, port } of wanted.agents) {
+    const except = [...wanted.agents, ...agents].filter((agent) => agent.address === address).map((agent) => agent.port).filter((used) => used !== null);
+    const chosen = port ?? (await findPort({ address, from: FIRST_AGENT_PORT, except: [...except, ...usedPorts(spec, address)], exactly: false }));
+    if (chosen === null) throw new PgorbitError('port-in-use', `no port of ${address} is free for the agent of ${host}`);
+    agents.push({ host, address, port: chosen });
+  }
+  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: present.file?.clusterId ?? randomUUID(), agents, decider: wanted.decider };
+  if (present.file === null) await forgetGoing(context.home, spec.cluster);
+  await noteVolumes(context, spec, wish.demo);
+  if (before === null) {
+    await writeManifest(context.home, spec.cluster, wish.input.text);
+    await writeApplied(context.home, spec.cluster, { source: wish.input.source, baseDir: wish.input.baseDir, sha256: sha256(wish.input.text), spec: null });
+  }
+  if (!isDeepStrictEqual(file, present.file)) await writeCluster(context.home, file);
+  for (const old of present.file?.agents ?? []) {
+    if (!agents.some((agent) => agent.host === old.host)) await stopAgent(agentDir(context.home, file.cluster, old.host));
+  }
+  return file;
+}
+
+/** All at once: each takes most of a second to load. */
+async function startAgents(context: Context, file: ClusterFile, restart: readonly string[]): Promise<void> {
+  await Promise.all(
+    file.agents.map(async ({ host }) => {
+      const dir = agentDir(context.home, file.cluster, host);
+      // Its members go on meanwhile.
+      if (restart.includes(host) && (await runningAgent(dir)) !== null) await stopAgent(dir);
+      await launchAgent({ home: context.home, cluster: file.cluster, host });
+    }),
+  );
+}
+
+/** Every port that is still open, chosen by the agent of its host. */
+async function settlePorts(cluster: Cluster, wanted: ClusterSpec, file: ClusterFile): Promise<ClusterSpec> {
+  const spec = structuredClone(wanted);
+  for (const agent of file.agents) {
+    const host = spec.hosts[agent.host];
+    if (host !== undefined) host.port = agent.port;
+  }
+  for (const open of openPorts(spec)) {
+    const { port } = await cluster.callHost(open.host, 'POST /v1/port', { address: open.address, from: FIRST_MEMBER_PORT, except: usedPorts(spec, open.address), exactly: false });
+    const member = spec.groups[open.group]?.members[open.member];
+    if (port === null || member === undefined) throw new PgorbitError('port-in-use', `no port of ${open.address} is free for member ${open.member}`);
+    member.port = port;
+  }
+  return spec;
+}
+
+/** Hands the manifest to the agents, unless it is in force already, and notes down that it was. */
+async function apply(context: Context, cluster: Cluster, { wish, present }: Plan, spec: ClusterSpec): Promise<Outcome['file']> {
+  const { revision, document } = await cluster.call('GET /v1/cluster', {}, { signal: context.signal });
+  if (document !== null && document.id !== cluster.file.clusterId) throw new PgorbitError('other-cluster', `the agents run another cluster (id ${document.id})`);
+  if (present.revision !== null && present.revision !== revision) throw new PgorbitError('state-conflict', `cluster ${cluster.name} was changed by someone else just now`, { hint: 'look at `pgorbit status`, and try again' });
+  if (document === null || document.manifest !== wish.input.text || !isDeepStrictEqual(document.spec, spec)) {
+    await cluster.call('POST /v1/apply', {
+      revision,
+      document: { id: cluster.file.clusterId, manifest: wish.input.text, spec },
+      ...(document === null ? { secrets: drawSecrets() } : {}),
+    });
+  }
+  const applied = await readApplied(context.home, cluster.name);
+  const source = wish.edited && applied !== null ? await updateSource(applied, wish.input.text) : null;
+  await writeManifest(context.home, cluster.name, wish.input.text);
+  await writeApplied(context.home, cluster.name, { source: wish.input.source, baseDir: wish.input.baseDir, sha256: sha256(wish.input.text), spec });
+  return source;
+}
+
+/** What a change needs after it is in force: a switchover, restarts. True when something was done. */
+async function follow(context: Context, cluster: Cluster, { wish, changes }: Plan, status: StatusDocument, deadline: Deadline): Promise<boolean> {
+  let done = false;
+  for (const change of changes) {
+    if (change.needs !== 'switchover' || change.after !== 'primary' || change.group === null) continue;
+    if (status.groups.find((group) => group.name === change.group)?.primary === change.name) continue;
+    context.progress.step(`switch over to ${change.name}`);
+    await operate(context, cluster, { kind: 'switchover', group: change.group, to: change.name }, deadline);
+    done = true;
+  }
+  const everywhere = changes.some((change) => change.kind === 'engine' && change.needs === 'restart');
+  for (const group of status.groups) {
+    const pending = pendingRestarts(group);
+    const asked = everywhere || changes.some((change) => change.kind === 'group' && change.name === group.name && change.needs === 'restart');
+    if (!asked && pending.length === 0) continue;
+    if (!wish.restart) {
+      context.progress.warn(`group ${group.name} needs a restart for what was changed: \`pgorbit restart\` does it, one member at a time`);
+      continue;
+    }
+    context.progress.step(`restart group ${group.name}, replicas first, one member at a time`);
+    await operate(context, cluster, { kind: 'restart', group: group.name, members: asked ? null : pending.map((one) => one.member) }, deadline);
+    done = true;
+  }
+  context.progress.done();
+  return done;
+}
+
+/** Ends the agents of hosts that the manifest no longer names, once their members are gone. */
+async function retireHosts(context: Context, file: ClusterFile, spec: ClusterSpec): Promise<void> {
+  const gone = file.agents.filter((agent) => spec.hosts[agent.host] === undefined);
+  if (gone.length === 0) return;
+  context.progress.step(`end the agents of ${gone.map((agent) => agent.host).join(', ')}`);
+  const left: ClusterFile = { ...file, agents: file.agents.filter((agent) => !gone.includes(agent)) };
+  for (const { host } of gone) await stopAgent(agentDir(context.home, file.cluster, host));
+  await writeCluster(context.home, left);
+  await startAgents(context, left, await makeIdentity(context.home, left));
+  context.progress.done();
+}

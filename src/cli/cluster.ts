@@ -1,0 +1,80 @@
+/** A cluster as the CLI reaches it: any agent that answers will do, and each can be asked for itself. */
+import type { CallName, Calls } from '../agent/api.ts';
+import type { AgentAddress } from '../agent/config.ts';
+import { readIdentity } from '../agent/identity/files.ts';
+import { RpcClient, type CallOptions } from '../agent/rpc/client.ts';
+import { PgorbitError } from '../errors.ts';
+import { adminDir } from '../home.ts';
+import { listClusters, readCluster, type ClusterFile } from './admin.ts';
+import type { Context } from './context.ts';
+import { chooseCluster } from './plan/select.ts';
+
+export class Cluster {
+  readonly file: ClusterFile;
+  readonly #clients: Map<string, RpcClient>;
+  /** Hosts in the order in which they are asked: the one that answered last comes first. */
+  #order: string[];
+
+  private constructor(file: ClusterFile, clients: Map<string, RpcClient>) {
+    this.file = file;
+    this.#clients = clients;
+    this.#order = [file.decider, ...file.agents.map((agent) => agent.host).filter((host) => host !== file.decider)];
+  }
+
+  get name(): string {
+    return this.file.cluster;
+  }
+
+  /** The cluster named `name`. Throws `no-such-cluster`. */
+  static async open(context: Context, name: string): Promise<Cluster> {
+    const file = await readCluster(context.home, name);
+    if (file === null) throw new PgorbitError('no-such-cluster', `there is no cluster ${name} in ${context.home}`, { hint: '`pgorbit up` makes one' });
+    const identity = await readIdentity(adminDir(context.home, name));
+    return new Cluster(file, new Map(file.agents.map((agent: AgentAddress) => [agent.host, new RpcClient(agent, identity)])));
+  }
+
+  /** Asks the agents one after the other until one answers. Throws what the last of them said. */
+  async call<K extends CallName>(name: K, request: Calls[K]['request'], options: CallOptions = {}): Promise<Calls[K]['answer']> {
+    const failed: PgorbitError[] = [];
+    for (const host of this.#order) {
+      try {
+        const answer = await this.callHost(host, name, request, options);
+        // Replaced, not changed: the loop goes over the old one.
+        this.#order = [host, ...this.#order.filter((other) => other !== host)];
+        return answer;
+      } catch (error) {
+        if (!(error instanceof PgorbitError) || error.code !== 'agent-unreachable') throw error;
+        failed.push(error);
+      }
+    }
+    throw new PgorbitError('agent-unreachable', `no agent of cluster ${this.name} answers (${this.#order.join(', ')})`, {
+      hint: `\`pgorbit up\` starts the agents of this machine. ${failed[0]?.message ?? ''}`,
+      cause: failed[0],
+    });
+  }
+
+  /** Asks one host's agent. Throws `no-such-host`. */
+  async callHost<K extends CallName>(host: string, name: K, request: Calls[K]['request'], options: CallOptions = {}): Promise<Calls[K]['answer']> {
+    const client = this.#clients.get(host);
+    if (client === undefined) throw new PgorbitError('no-such-host', `cluster ${this.name} has no host ${host}`, { hint: `its hosts are: ${this.hosts.join(', ')}` });
+    return client.call(name, request, options);
+  }
+
+  get hosts(): string[] {
+    return this.file.agents.map((agent) => agent.host);
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.close();
+  }
+}
+
+/** The cluster that the command means (or the one named), open while `work` runs. */
+export async function withCluster<T>(context: Context, work: (cluster: Cluster) => Promise<T>, name?: string): Promise<T> {
+  const cluster = await Cluster.open(context, name ?? chooseCluster(await listClusters(context.home), context.wantedCluster, context.home));
+  try {
+    return await work(cluster);
+  } finally {
+    cluster.close();
+  }
+}

@@ -1,0 +1,55 @@
+import { PgorbitError } from '../../errors.ts';
+import { addMember } from '../../manifest/edit.ts';
+import { INSTEAD, SUPPORTED } from '../../manifest/supported.ts';
+import type { Role } from '../../group/model.ts';
+import type { Declare, Define } from '../command.ts';
+import type { Command } from 'commander';
+import { editManifest } from '../edit.ts';
+import { chooseGroup, nextHost, nextName } from '../plan/names.ts';
+import { parseCount } from '../print/units.ts';
+
+interface Options {
+  name?: string;
+  host?: string;
+  port?: string;
+  group?: string;
+}
+
+export const define: Define = (command, declare) => {
+  kind(command, declare, 'replica', 'a member that follows the primary and serves reads');
+  kind(command, declare, 'logger', 'a member that stores WAL and votes, without data');
+  kind(command, declare, 'standby', 'a member that follows at a distance, on storage of its own');
+};
+
+function kind(parent: Command, declare: Declare, role: Exclude<Role, 'primary'>, summary: string): void {
+  const command = parent
+    .command(role)
+    .description(`Add ${summary}.`)
+    .summary(summary)
+    .option('-n, --name <name>', 'its name (default: the next free n1, n2, …)')
+    .option('--host <host>', 'the host that it runs on (default: the one with the fewest members)')
+    .option('-p, --port <port>', "PostgreSQL's port (default: a free one)")
+    .option('-g, --group <name>', 'the group, where the cluster has several');
+  declare<Options>(command, `pgorbit add ${role}\npgorbit add ${role} --name n4 --host h2 --port 5440`, async (context, _operands, options) => {
+    refuseUnbuilt(role);
+    const port = options.port === undefined ? null : parseCount(options.port, '--port', 1, 65_535);
+    let made = '';
+    const outcome = await editManifest(context, { command: `add ${role}` }, ({ text, spec }) => {
+      const group = spec.groups[chooseGroup(Object.keys(spec.groups), options.group)];
+      if (group === undefined) throw new PgorbitError('no-such-group', 'the cluster has no group');
+      if (options.host !== undefined && spec.hosts[options.host] === undefined) {
+        throw new PgorbitError('no-such-host', `there is no host ${JSON.stringify(options.host)} in the manifest`, { hint: `the hosts are: ${Object.keys(spec.hosts).join(', ')}` });
+      }
+      made = options.name ?? nextName(spec);
+      return addMember(text, group.name, { name: made, host: options.host ?? nextHost(spec, group), role, port });
+    });
+    context.out.text(`${made} is part of the cluster.\n`);
+    context.out.document({ added: [made], changes: outcome.changes, status: outcome.status });
+  });
+}
+
+function refuseUnbuilt(role: Role): void {
+  const feature = `role: ${role}`;
+  if (!(feature in SUPPORTED) || SUPPORTED[feature as keyof typeof SUPPORTED]) return;
+  throw new PgorbitError('usage', `this release has no ${role}s yet`, { hint: `until then: ${INSTEAD[feature as keyof typeof INSTEAD]}` });
+}

@@ -1,0 +1,128 @@
+/**
+ * Everything that would hinder a cluster, found before the first change: what is told here is not left half done
+ * later. Looks at this machine; probes of file systems leave nothing behind.
+ */
+import { findPort } from '../agent/ports.ts';
+import { findEngine, type Engine } from '../engine/find.ts';
+import { postgresOsUser } from '../engine/osuser.ts';
+import { PgorbitError, toReport, type ErrorReport } from '../errors.ts';
+import type { ClusterSpec, VolumeSpec } from '../group/model.ts';
+import { volumeMemberDir } from '../home.ts';
+import { volumeFacts } from '../volume/facts.ts';
+import { readOwnMarker } from '../volume/marker.ts';
+import { judgeSpace, readSpace } from '../volume/space.ts';
+import { openVolume } from '../volume/volume.ts';
+import { nearestFolder } from './files.ts';
+import { memoryFacts } from './machine.ts';
+import { chooseImageFs, imageObstacle } from './plan/image.ts';
+import { judgeMemory } from './plan/memory.ts';
+import { FIRST_AGENT_PORT, newMembers } from './plan/ports.ts';
+
+export interface PreflightInput {
+  home: string;
+  /** Null for a cluster that is to be made. */
+  clusterId: string | null;
+  before: ClusterSpec | null;
+  after: ClusterSpec;
+  /** Hosts whose agent runs: it holds its port. */
+  running: readonly string[];
+  /** Volumes that are mounted by a step of their own later (the demo's image). */
+  mountedLater: readonly string[];
+}
+
+export interface PreflightAnswer {
+  engine: Engine;
+  notes: string[];
+}
+
+/** Throws the one thing that is wrong, or all of them in one error. */
+export async function preflight(input: PreflightInput): Promise<PreflightAnswer> {
+  const notes: string[] = [];
+  const problems = await collect([
+    ...Object.values(input.after.hosts).map((host) => () => checkHost(input, host.name)),
+    ...newMembers(input.before, input.after).map((member) => () => checkMember(input, member)),
+    ...Object.values(input.after.volumes).map((volume) => () => checkVolume(input, volume, notes)),
+    () => checkMemory(input),
+    async () => void (await postgresOsUser()),
+  ]);
+  if (problems.length > 0) throw together(problems);
+  // Last, because it may copy the embedded engine into the home.
+  return { engine: await findEngine(input.after.engine, input.home), notes };
+}
+
+async function collect(checks: (() => Promise<void>)[]): Promise<ErrorReport[]> {
+  const problems: ErrorReport[] = [];
+  for (const check of checks) {
+    try {
+      await check();
+    } catch (error) {
+      const report = toReport(error);
+      if (report.code === 'internal') throw error;
+      if (!problems.some((known) => known.message === report.message)) problems.push(report);
+    }
+  }
+  return problems;
+}
+
+function together(problems: ErrorReport[]): PgorbitError {
+  const [first] = problems;
+  if (first !== undefined && problems.length === 1) return PgorbitError.fromReport(first);
+  const list = problems.map((problem) => `  - ${problem.message}${problem.hint === undefined ? '' : `\n    ${problem.hint}`}`);
+  return new PgorbitError(first?.code ?? 'internal', `${problems.length} things stand in the way; nothing was changed:\n${list.join('\n')}`);
+}
+
+async function checkHost({ after, running }: PreflightInput, name: string): Promise<void> {
+  const host = after.hosts[name];
+  if (host === undefined || running.includes(name)) return;
+  const exactly = host.port !== null;
+  const port = await findPort({ address: host.address, from: host.port ?? FIRST_AGENT_PORT, except: [], exactly }).catch((error: unknown) => {
+    throw error instanceof PgorbitError && error.code === 'host-unreachable' ? notHere(name, host.address) : error;
+  });
+  if (port === null) throw inUse(`the agent of host ${name}`, host.address, host.port ?? FIRST_AGENT_PORT);
+}
+
+const notHere = (name: string, address: string): PgorbitError =>
+  new PgorbitError('host-unreachable', `host ${name} has the address ${address}, which is not this machine's, and no agent answers there`, {
+    hint: 'this release runs all hosts of a cluster on one machine: give the host an address of this one, such as 127.0.0.1',
+  });
+
+const inUse = (what: string, address: string, port: number): PgorbitError =>
+  new PgorbitError('port-in-use', `port ${port} of ${address}, meant for ${what}, is in use by another program`, {
+    hint: `\`ss -ltnp sport = :${port}\` names it; stop it, name another port, or name none and let pgorbit choose`,
+  });
+
+async function checkMember(input: PreflightInput, member: { group: string; member: string; address: string; port: number | null }): Promise<void> {
+  const { after, clusterId } = input;
+  if (member.port !== null) {
+    const free = await findPort({ address: member.address, from: member.port, except: [], exactly: true });
+    if (free === null) throw inUse(`member ${member.member}`, member.address, member.port);
+  }
+  const volume = after.volumes[after.groups[member.group]?.volume ?? ''];
+  if (volume === undefined) return;
+  // A new cluster has no id yet: whatever bears a marker is another's.
+  await readOwnMarker(volumeMemberDir(volume.path, after.cluster, member.group, member.member), { clusterId: clusterId ?? '', group: member.group, member: member.member });
+}
+
+async function checkVolume({ before, after, mountedLater }: PreflightInput, volume: VolumeSpec, notes: string[]): Promise<void> {
+  if (mountedLater.includes(volume.path)) return;
+  const there = await nearestFolder(volume.path);
+  if (volume.size !== null && there !== volume.path) {
+    const obstacle = imageObstacle(chooseImageFs(volume.driver, await volumeFacts()), await volumeFacts());
+    if (obstacle !== null) throw PgorbitError.fromReport(obstacle);
+    return;
+  }
+  const opened = await openVolume(there, volume.driver);
+  notes.push(`volume ${volume.name}: driver ${opened.driver}, because ${opened.why}`);
+  const grows = newMembers(before, after).some((member) => after.groups[member.group]?.volume === volume.name);
+  if (!grows) return;
+  const { level, sentence } = judgeSpace(await readSpace(there));
+  if (level === 'refuse' || level === 'critical') {
+    throw new PgorbitError('volume-full', `no member can be made on volume ${volume.name} (${there}): ${sentence ?? 'it is full'}`, { hint: 'free space there, `pgorbit volume grow`, or name another path' });
+  }
+}
+
+async function checkMemory({ after }: PreflightInput): Promise<void> {
+  const groups = Object.values(after.groups).map((group) => ({ group, count: Object.values(group.members).filter((member) => member.role !== 'logger').length }));
+  const problem = judgeMemory(groups, await memoryFacts());
+  if (problem !== null) throw PgorbitError.fromReport(problem);
+}

@@ -1,0 +1,97 @@
+/** `pgorbit status` for a person. */
+import type { GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from '../../agent/api.ts';
+import { isUp } from '../plan/health.ts';
+import type { Style } from './style.ts';
+import { renderTable } from './table.ts';
+import { formatBytes, formatMs } from './units.ts';
+
+export function renderStatus(status: StatusDocument, style: Style): string {
+  const parts = [
+    `Cluster ${style.bold(status.cluster)}: ${overall(status, style)}\n`,
+    agentLines(status, style),
+    ...status.groups.map((group) => renderGroup(group, style)),
+    ...status.volumes.map((volume) => renderVolume(volume, style)),
+  ];
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+function overall(status: StatusDocument, style: Style): string {
+  const states = new Set(status.groups.map((group) => group.state));
+  if (states.has('down')) return style.red('down');
+  if (states.has('degraded') || status.agents.some((agent) => agent.state === 'unreachable')) return style.yellow('degraded');
+  return style.green('healthy');
+}
+
+/** Agents are worth a line only while one of them does not answer. */
+function agentLines(status: StatusDocument, style: Style): string {
+  return status.agents
+    .filter((agent) => agent.state === 'unreachable')
+    .map((agent) => `${style.red('!')} the agent of ${agent.host} (${agent.address}:${agent.port}) does not answer\n`)
+    .join('');
+}
+
+function renderGroup(group: GroupStatus, style: Style): string {
+  const engine = group.engine === null ? '' : `, PostgreSQL ${group.engine.replace(/^PostgreSQL /, '')}`;
+  const state = { healthy: style.green, degraded: style.yellow, down: style.red }[group.state](group.state);
+  const lines = [`Group ${style.bold(group.name)}: ${state}, storage ${group.storage}, commit ${group.commit}, term ${group.term}${engine}\n`];
+  if (group.reason !== '') lines.push(`  ${group.reason}\n`);
+  if (group.operation !== null) lines.push(`  under way: ${group.operation}\n`);
+  lines.push(renderTable(memberColumns(style), group.members, '  '));
+  for (const member of group.members) {
+    if (member.error !== null) lines.push(`  ${style.red('!')} ${member.name}: ${member.error.message}\n${member.error.hint === undefined ? '' : `    ${member.error.hint}\n`}`);
+    if (member.pendingRestart.length > 0) lines.push(`  ${style.yellow('!')} ${member.name} waits for a restart: ${member.pendingRestart.join(', ')} changed (\`pgorbit restart ${member.name}\`)\n`);
+  }
+  return lines.join('');
+}
+
+const memberColumns = (style: Style) => [
+  { title: 'member', value: (member: MemberStatus) => member.name },
+  { title: 'role', value: (member: MemberStatus) => (member.role === 'primary' ? style.bold(member.role) : member.role) + (member.synchronous ? ' (sync)' : '') },
+  { title: 'host', value: (member: MemberStatus) => member.host },
+  { title: 'address', value: (member: MemberStatus) => `${member.address}:${member.port}` },
+  { title: 'pid', value: (member: MemberStatus) => (member.pid === null ? '-' : String(member.pid)), align: 'right' as const },
+  { title: 'state', value: (member: MemberStatus) => stateOf(member, style) },
+  { title: 'tl', value: (member: MemberStatus) => (member.timeline === null ? '-' : String(member.timeline)), align: 'right' as const },
+  { title: 'lsn', value: (member: MemberStatus) => member.lsn ?? '-' },
+  { title: 'lag', value: lagOf, align: 'right' as const },
+];
+
+function stateOf(member: MemberStatus, style: Style): string {
+  const text = member.step === null ? member.state : `${member.state}: ${member.step}`;
+  if (isUp(member)) return style.green(text);
+  return member.state === 'failed' || member.state === 'fenced' ? style.red(text) : style.yellow(text);
+}
+
+function lagOf(member: MemberStatus): string {
+  if (member.role === 'primary' || (member.lagBytes === null && member.lagMs === null)) return '';
+  return [member.lagBytes === null ? '' : formatBytes(member.lagBytes), member.lagMs === null ? '' : formatMs(member.lagMs)].filter((part) => part !== '').join(', ');
+}
+
+/** What a volume holds; also the answer of `volume du`. */
+export function renderVolume(volume: VolumeStatus, style: Style): string {
+  const { bytes } = volume;
+  const used = bytes.total - bytes.free;
+  const lines = [
+    `Volume ${style.bold(volume.name)}: ${volume.path}\n`,
+    `  driver ${volume.driver}: ${volume.why}\n`,
+    `  ${formatBytes(used)} of ${formatBytes(bytes.total)} used, ${formatBytes(bytes.free)} free\n`,
+    `  ${formatBytes(bytes.logical)} of data for its members, in ${formatBytes(physical(volume))} on disk: ${formatBytes(bytes.shared)} shared, the rest each member's own\n`,
+    renderTable(
+      [
+        { title: 'member', value: (member: VolumeStatus['members'][number]) => member.name },
+        { title: 'own', value: (member: VolumeStatus['members'][number]) => formatBytes(member.exclusive), align: 'right' as const },
+        { title: 'logical', value: (member: VolumeStatus['members'][number]) => formatBytes(member.logical), align: 'right' as const },
+        { title: 'own share', value: (member: VolumeStatus['members'][number]) => (member.logical === 0 ? '-' : `${((100 * member.exclusive) / member.logical).toFixed(1)} %`), align: 'right' as const },
+      ],
+      volume.members,
+      '  ',
+    ),
+  ];
+  if (volume.warning !== null) lines.push(`  ${style.yellow('!')} ${volume.warning}\n`);
+  return lines.join('');
+}
+
+/** What the members occupy on disk: what they share, once, and what each has alone. */
+function physical(volume: VolumeStatus): number {
+  return volume.bytes.shared + volume.members.reduce((sum, member) => sum + member.exclusive, 0);
+}

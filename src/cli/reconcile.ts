@@ -1,0 +1,124 @@
+/**
+ * From a manifest to a cluster that is what it says: the one way in which `up` and every command that edits the
+ * manifest change a cluster. Everything that can be refused is refused before the first change.
+ */
+import type { StatusDocument } from '../agent/api.ts';
+import { PgorbitError } from '../errors.ts';
+import type { ClusterSpec } from '../group/model.ts';
+import { clusterDir } from '../home.ts';
+import { diffSpecs, formatChanges, type Change } from '../manifest/diff.ts';
+import { Interrupted, type Context } from './context.ts';
+import { carryOut } from './carry-out.ts';
+import type { DemoVolume } from './demo.ts';
+import { lockHolder, takeLock } from './lock.ts';
+import type { ManifestInput } from './manifest.ts';
+import { planAgents } from './plan/agents.ts';
+import { keepPorts } from './plan/ports.ts';
+import { alignRoles, refuseRemovedPrimary } from './plan/roles.ts';
+import { preflight } from './preflight.ts';
+import { readPresent, specInForce, type Present } from './present.ts';
+
+export interface Wish {
+  input: ManifestInput;
+  spec: ClusterSpec;
+  /** How the demo's volume is to be made, for the first `up` of the demo. */
+  demo: DemoVolume | null;
+  /** For the lock, and for whoever meets it: `up`, `add replica`. */
+  command: string;
+  dryRun: boolean;
+  /** Restart members, one by one, where a changed setting needs it. */
+  restart: boolean;
+  /** The revision that the text was edited from, or null: whatever is in force. */
+  revision: number | null;
+  /** Write the text into the user's file as well, where that still holds what was applied last. */
+  edited: boolean;
+}
+
+/** What is to be done, once nothing stands in the way of it. */
+export interface Plan {
+  wish: Wish;
+  /** With the ports that were settled before. */
+  spec: ClusterSpec;
+  changes: Change[];
+  present: Present;
+}
+
+export interface Outcome {
+  changes: Change[];
+  /** Null for a dry run. */
+  status: StatusDocument | null;
+  /** The user's file: null when it was not looked at. */
+  file: { path: string; updated: boolean } | null;
+}
+
+/** Longer than anything but a large `copy` takes. */
+const DEFAULT_TIMEOUT_MS = 300_000;
+
+export async function reconcile(context: Context, wish: Wish): Promise<Outcome> {
+  const { cluster } = wish.spec;
+  context.progress.step('check');
+  const holder = await lockHolder(clusterDir(context.home, cluster));
+  if (holder !== null && !wish.dryRun) {
+    throw new PgorbitError('locked', `\`pgorbit ${holder.command}\` is changing cluster ${cluster} just now (process ${holder.pid})`, { hint: 'wait until it has ended and try again' });
+  }
+  const plan = await check(context, wish);
+  context.progress.done();
+  if (plan.changes.length > 0) context.out.text(formatChanges(plan.changes));
+  else if (wish.dryRun) context.out.text(`Cluster ${cluster} is what the manifest asks for: nothing to change.\n`);
+  if (wish.dryRun) return { changes: plan.changes, status: null, file: null };
+  if (context.signal.aborted) throw new Interrupted();
+
+  const lock = await takeLock(clusterDir(context.home, cluster), wish.command);
+  try {
+    context.background = 'What was begun stays as it is; run `pgorbit up` again and it goes on from there.';
+    return await carryOut(context, await unchanged(context, plan), context.deadline(DEFAULT_TIMEOUT_MS));
+  } finally {
+    await lock.release();
+  }
+}
+
+async function check(context: Context, wish: Wish): Promise<Plan> {
+  const present = await readPresent(context, wish.spec.cluster);
+  if (wish.revision !== null && wish.revision !== present.revision) throw changedMeanwhile(wish.spec.cluster);
+  const before = specInForce(present);
+  const spec = keepPorts(before, wish.spec, present.file?.agents);
+  const primaries = Object.fromEntries((present.status?.groups ?? []).map((group) => [group.name, group.primary]));
+  refuseRemovedPrimary(spec, primaries);
+  planAgents(present.file, before, spec);
+  const running = Number.parseInt(present.status?.groups[0]?.engine?.replace(/^\D*/, '') ?? '', 10);
+  const changes = diffSpecs(before === null ? null : alignRoles(before, spec, primaries), spec, Number.isNaN(running) ? null : running);
+  refuse(changes);
+
+  const idle = before !== null && changes.length === 0 && Object.keys(spec.hosts).every((host) => present.running.includes(host));
+  if (!idle) {
+    const { engine, notes } = await preflight({
+      home: context.home,
+      clusterId: present.file?.clusterId ?? null,
+      before,
+      after: spec,
+      running: present.running,
+      mountedLater: [...present.made.images.map((image) => image.path), ...(wish.demo === null ? [] : [wish.demo.path])],
+    });
+    context.progress.note(`engine: PostgreSQL ${engine.version} in ${engine.bin}`);
+    for (const note of wish.demo === null ? notes : [`volume: ${wish.demo.why}`]) context.progress.note(note);
+  }
+  return { wish, spec, changes, present };
+}
+
+/** Throws `unsafe` with every change that can't be made in place; nothing was changed then. */
+function refuse(changes: readonly Change[]): void {
+  const refused = changes.filter((change) => change.refused !== null);
+  if (refused.length === 0) return;
+  const primary = refused.length === 1 && refused[0]?.op === '-' && refused[0].kind === 'member';
+  throw new PgorbitError(primary ? 'remove-primary' : 'unsafe', `${refused.length === 1 ? 'a change' : `${refused.length} changes`} can't be made in place; nothing was changed\n${formatChanges(refused).trimEnd()}`);
+}
+
+/** Between the check and the lock another `up` may have ended: then what was checked no longer holds. */
+async function unchanged(context: Context, plan: Plan): Promise<Plan> {
+  const now = await readPresent(context, plan.spec.cluster);
+  if (now.file?.clusterId === plan.present.file?.clusterId && (now.revision === plan.present.revision || plan.present.revision === null)) return plan;
+  throw changedMeanwhile(plan.spec.cluster);
+}
+
+const changedMeanwhile = (cluster: string): PgorbitError =>
+  new PgorbitError('state-conflict', `cluster ${cluster} was changed by another command just now`, { hint: 'look at `pgorbit status`, and try again' });

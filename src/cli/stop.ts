@@ -1,0 +1,81 @@
+/** Stops a cluster on this machine: members by their agents, and by hand what runs without one. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runningAgent, stopAgent } from '../agent/launch.ts';
+import { adoptPostgres, stopPostgres } from '../engine/postmaster.ts';
+import { PgorbitError } from '../errors.ts';
+import type { ClusterSpec } from '../group/model.ts';
+import { agentDir, clusterDir } from '../home.ts';
+import type { ClusterFile } from './admin.ts';
+import { Cluster } from './cluster.ts';
+import type { Context, Deadline } from './context.ts';
+
+const POLL_MS = 50;
+
+/** Ends every member, then its agent. Idempotent. Throws `timed-out`, `postgres-failed`. */
+export async function stopCluster(context: Context, file: ClusterFile, spec: ClusterSpec | null, deadline: Deadline): Promise<void> {
+  const others = file.agents.map((agent) => agent.host).filter((host) => host !== file.decider);
+  const cluster = await Cluster.open(context, file.cluster);
+  try {
+    // Who decides goes first: otherwise it would take a stopped primary for a dead one, and promote another.
+    await stopHost(context, cluster, file.decider, deadline);
+    await Promise.all(others.map((host) => stopHost(context, cluster, host, deadline)));
+  } finally {
+    cluster.close();
+  }
+  await stopStrays(context, file, spec, deadline);
+}
+
+async function stopHost(context: Context, cluster: Cluster, host: string, deadline: Deadline): Promise<void> {
+  const dir = agentDir(context.home, cluster.name, host);
+  if ((await runningAgent(dir)) === null) return;
+  context.progress.note(`stopping the members of ${host}, then its agent`);
+  try {
+    await cluster.callHost(host, 'POST /v1/shutdown', { stopMembers: true });
+  } catch (error) {
+    if (!(error instanceof PgorbitError)) throw error;
+    // An agent that does not listen any more is ended; its members are stopped by hand below.
+    context.progress.warn(`${error.message} Its process is ended instead`);
+    await stopAgent(dir);
+    return;
+  }
+  while ((await runningAgent(dir)) !== null) {
+    await deadline.rest(POLL_MS, () => ({ message: `the members of ${host} have not stopped within ${Math.round(deadline.limitMs / 1000)} s`, hint: 'a checkpoint of much data takes long: wait, and run the command again; --timeout waits longer' }));
+  }
+}
+
+/** PostgreSQL servers that no agent watches any more: their agent was killed, or never came back. */
+async function stopStrays(context: Context, file: ClusterFile, spec: ClusterSpec | null, deadline: Deadline): Promise<void> {
+  for (const dataDir of await dataDirs(context, file, spec)) {
+    const postmaster = await adoptPostgres(dataDir);
+    if (postmaster === null) continue;
+    context.progress.note(`stopping the PostgreSQL in ${dataDir} (process ${postmaster.id.pid}), which has no agent`);
+    const stopped = await stopPostgres(postmaster, 'fast', deadline.leftMs, context.signal);
+    postmaster.release();
+    if (!stopped) throw new PgorbitError('timed-out', `the PostgreSQL in ${dataDir} (process ${postmaster.id.pid}) has not stopped`, { hint: 'wait, and run the command again; --timeout waits longer' });
+  }
+}
+
+/** The data directories of the cluster's members on its volumes and in its home, those set aside too. */
+async function dataDirs(context: Context, file: ClusterFile, spec: ClusterSpec | null): Promise<string[]> {
+  const dirs = (await Promise.all(Object.values(spec?.volumes ?? {}).map((volume) => memberDirs(volume.path, file.cluster)))).flat();
+  const local: string[] = [];
+  for (const { host } of file.agents) {
+    const members = join(clusterDir(context.home, file.cluster), host, 'members');
+    for (const group of await names(members)) for (const member of await names(join(members, group))) local.push(join(members, group, member, 'storage'));
+  }
+  return [...dirs, ...local].map((dir) => join(dir, 'data'));
+}
+
+/** What lies on a volume for the cluster: a folder a member. */
+export async function memberDirs(volume: string, cluster: string): Promise<string[]> {
+  const top = join(volume, cluster);
+  const groups = await names(top);
+  return (await Promise.all(groups.map(async (group) => (await names(join(top, group))).map((member) => join(top, group, member))))).flat();
+}
+
+/** The folders in a folder; none where it is missing. */
+export async function names(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+}
