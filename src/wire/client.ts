@@ -1,0 +1,225 @@
+/** A replication connection to a server: TLS, authentication, commands with small answers, and the stream that CopyBoth opens. */
+import { type Socket, connect as connectSocket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { PgorbitError } from '../errors.ts';
+import { parseDataRow, parseError, parseParameterStatus, type ServerError } from './backend.ts';
+import { Fields, MessageSplitter, malformed } from './buffer.ts';
+import { passwordMessage, query, saslInitial, saslResponse, sslRequest, startup, terminate } from './frontend.ts';
+import { SCRAM_SHA_256, ScramClient } from './scram.ts';
+
+export interface ConnectOptions {
+  host: string;
+  port: number;
+  user: string;
+  password?: string | undefined;
+  applicationName: string;
+  /** Speaks TLS with these options, or not at all; there is no falling back. */
+  tls?: ConnectionOptions | undefined;
+  timeoutMs: number;
+}
+
+/** A server's own error: `state` is its SQLSTATE. */
+export class UpstreamError extends PgorbitError {
+  readonly state: string;
+
+  constructor(where: string, error: ServerError) {
+    super('operation-failed', `${where}: ${error.message}${error.detail === undefined ? '' : ` (${error.detail})`}`, { hint: error.hint });
+    this.state = error.code;
+  }
+}
+
+/** A row of text per answer row, or the news that the server now streams. */
+export type Answer = { kind: 'rows'; rows: (string | null)[][] } | { kind: 'copy-both' };
+
+type Message = { type: string; payload: Buffer };
+
+export class ReplicationClient {
+  readonly where: string;
+  readonly parameters = new Map<string, string>();
+  readonly #socket: Socket;
+  readonly #splitter = new MessageSplitter({ untypedFirst: false });
+  #failure: PgorbitError | null = null;
+  #waiting: { resolve: (message: Message) => void; reject: (error: unknown) => void } | null = null;
+  #streaming: ((message: Message) => void) | null = null;
+  #onClosed: (error: PgorbitError) => void = () => {};
+
+  private constructor(socket: Socket, where: string) {
+    this.#socket = socket;
+    this.where = where;
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('error', (error) => this.#fail(new PgorbitError('host-unreachable', `${where}: ${error.message}`, { cause: error })));
+    socket.on('close', () => this.#fail(new PgorbitError('host-unreachable', `${where} closed the connection`)));
+  }
+
+  /** Connects and authenticates. Throws PgorbitError `host-unreachable`, `permission`, `timed-out` or UpstreamError. */
+  static async connect(options: ConnectOptions, signal?: AbortSignal): Promise<ReplicationClient> {
+    const where = `${options.host}:${options.port}`;
+    const socket = connectSocket({ host: options.host, port: options.port });
+    const cut = (): void => void socket.destroy();
+    const timer = setTimeout(cut, options.timeoutMs);
+    signal?.addEventListener('abort', cut, { once: true });
+    if (signal?.aborted) cut();
+    try {
+      await opened(socket, where);
+      const client = new ReplicationClient(options.tls ? await encrypt(socket, options.tls, where) : socket, where);
+      await client.#authenticate(options);
+      return client;
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', cut);
+    }
+  }
+
+  /** Runs one replication command. */
+  async command(text: string): Promise<Answer> {
+    this.write(query(text));
+    const rows: (string | null)[][] = [];
+    let error: UpstreamError | null = null;
+    for (;;) {
+      const { type, payload } = await this.#next();
+      if (type === 'D') rows.push(parseDataRow(payload));
+      else if (type === 'E') error = new UpstreamError(this.where, parseError(payload));
+      else if (type === 'W') return { kind: 'copy-both' };
+      else if (type === 'Z') {
+        if (error) throw error;
+        return { kind: 'rows', rows };
+      }
+    }
+  }
+
+  /** After `copy-both`: every message goes to `onMessage`, synchronously as it arrives; the end to `onClosed`. */
+  stream(onMessage: (message: Message) => void, onClosed: (error: PgorbitError) => void): void {
+    this.#onClosed = onClosed;
+    this.#streaming = onMessage;
+    if (this.#failure) onClosed(this.#failure);
+    else this.#deliver();
+  }
+
+  /** After both sides said CopyDone: the rows that tell of the next timeline. */
+  async afterStream(): Promise<(string | null)[][]> {
+    this.#streaming = null;
+    const rows: (string | null)[][] = [];
+    for (;;) {
+      const { type, payload } = await this.#next();
+      if (type === 'D') rows.push(parseDataRow(payload));
+      else if (type === 'E') throw new UpstreamError(this.where, parseError(payload));
+      else if (type === 'Z') return rows;
+    }
+  }
+
+  write(bytes: Buffer): void {
+    if (!this.#socket.destroyed) this.#socket.write(bytes);
+  }
+
+  /** Cuts the connection now: nothing that Node still holds is sent. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Says goodbye. */
+  end(): void {
+    if (!this.#socket.destroyed) this.#socket.end(terminate());
+  }
+
+  async #authenticate(options: ConnectOptions): Promise<void> {
+    this.write(startup({ user: options.user, database: 'replication', replication: 'true', application_name: options.applicationName }));
+    let scram: ScramClient | null = null;
+    const password = (): string => {
+      if (options.password === undefined) throw new PgorbitError('permission', `${this.where} asks ${options.user} for a password, and none is configured`);
+      return options.password;
+    };
+    for (;;) {
+      const { type, payload } = await this.#next();
+      if (type === 'E') throw new UpstreamError(this.where, parseError(payload));
+      if (type === 'S') {
+        const { name, value } = parseParameterStatus(payload);
+        this.parameters.set(name, value);
+      }
+      if (type === 'Z') return;
+      if (type !== 'R') continue;
+      const fields = new Fields(payload);
+      const method = fields.int32();
+      if (method === 3 && !options.tls) throw new PgorbitError('unsafe', `${this.where} asks for the password in clear text over an unencrypted connection`, { hint: 'use scram-sha-256 in pg_hba.conf' });
+      if (method === 3) this.write(passwordMessage(password()));
+      else if (method === 10) {
+        if (!fields.rest().toString().split('\0').includes(SCRAM_SHA_256)) throw malformed('no SASL mechanism in common');
+        scram = new ScramClient(password());
+        this.write(saslInitial(SCRAM_SHA_256, scram.first()));
+      } else if (method === 11 && scram) this.write(saslResponse(scram.final(fields.rest().toString())));
+      else if (method === 12 && scram) scram.verify(fields.rest().toString());
+      else if (method !== 0) throw new PgorbitError('permission', `${this.where} asks for an authentication method that pgorbit does not speak (${method})`, { hint: 'use scram-sha-256 in pg_hba.conf' });
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#splitter.push(chunk);
+    try {
+      this.#deliver();
+    } catch (error) {
+      this.#fail(error instanceof PgorbitError ? error : new PgorbitError('internal', String(error), { cause: error }));
+      this.#socket.destroy();
+    }
+  }
+
+  #deliver(): void {
+    while (this.#streaming || this.#waiting) {
+      const message = this.#splitter.next();
+      if (message === null) return;
+      if (message.type === 'N') continue;
+      if (this.#streaming) this.#streaming(message);
+      else {
+        const { resolve } = this.#waiting!;
+        this.#waiting = null;
+        resolve(message);
+      }
+    }
+  }
+
+  #next(): Promise<Message> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
+      this.#waiting = { resolve, reject };
+      try {
+        this.#deliver();
+      } catch (error) {
+        reject(error);
+      }
+    });
+  }
+
+  #fail(error: PgorbitError): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#waiting?.reject(error);
+    this.#waiting = null;
+    if (this.#streaming) this.#onClosed(error);
+  }
+}
+
+function opened(socket: Socket, where: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', (error) => reject(new PgorbitError('host-unreachable', `cannot connect to ${where}: ${error.message}`, { cause: error })));
+    socket.once('close', () => reject(new PgorbitError('timed-out', `cannot connect to ${where}: given up`)));
+  });
+}
+
+async function encrypt(socket: Socket, tls: ConnectionOptions, where: string): Promise<Socket> {
+  socket.write(sslRequest());
+  const answer = await new Promise<Buffer>((resolve, reject) => {
+    socket.once('data', resolve);
+    socket.once('close', () => reject(new PgorbitError('host-unreachable', `${where} closed the connection`)));
+  });
+  // Anything after the one byte would have been sent in clear by somebody in between (CVE-2021-23222).
+  if (answer.length !== 1 || answer[0] !== 0x53) throw new PgorbitError('unsafe', `${where} does not speak TLS`, { hint: 'turn on ssl there, or leave TLS out here' });
+  const secure = connectTls({ ...tls, socket });
+  await new Promise<void>((resolve, reject) => {
+    secure.once('secureConnect', resolve);
+    secure.once('error', (error) => reject(new PgorbitError('unsafe', `${where}: ${error.message}`, { cause: error })));
+  });
+  return secure;
+}
