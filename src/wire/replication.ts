@@ -82,7 +82,10 @@ export function parseReplicationCommand(sql: string): ReplicationCommand {
     // The older form is a bare word, the newer a list in parentheses.
     let reserveWal = keyword('RESERVE_WAL');
     if (keyword('(')) {
-      if (keyword('RESERVE_WAL')) reserveWal = !keyword('FALSE', 'OFF', '0') && (keyword('TRUE', 'ON', '1') || true);
+      if (keyword('RESERVE_WAL')) {
+        reserveWal = !keyword('FALSE', 'OFF', '0');
+        if (reserveWal) keyword('TRUE', 'ON', '1');
+      }
       if (!keyword(')')) return other;
     }
     return done({ kind: 'create-slot', slot, temporary, reserveWal });
@@ -92,8 +95,10 @@ export function parseReplicationCommand(sql: string): ReplicationCommand {
     keyword('PHYSICAL');
     const text = take();
     if (text === null || !text.includes('/')) return other;
-    const timeline = keyword('TIMELINE') ? number() : null;
-    return done({ kind: 'start-physical', slot, lsn: parseLsn(text), timeline });
+    if (!keyword('TIMELINE')) return done({ kind: 'start-physical', slot, lsn: parseLsn(text), timeline: null });
+    // An unreadable number must not pass for "the newest timeline".
+    const timeline = number();
+    return timeline ? done({ kind: 'start-physical', slot, lsn: parseLsn(text), timeline }) : other;
   }
   return other;
 }
