@@ -12,7 +12,7 @@ export async function setUpAccounts(sql: SqlSession, secrets: SecretsDocument): 
   for (const [key, attributes] of accounts) {
     const { user, password } = secrets[key];
     const exists = (await sql.query('select 1 from pg_roles where rolname = $1', [user])).length > 0;
-    // Passwords are hex (see secrets.ts): nothing in them needs quoting beyond the quotes themselves.
+    // Passwords are letters, digits, - and _: nothing in them needs quoting beyond the quotes themselves.
     await sql.query(`${exists ? 'alter' : 'create'} role ${quoteIdent(user)} with ${attributes} password '${password}'`);
   }
   await sql.query(`grant pg_monitor to ${quoteIdent(secrets.monitor.user)}`);

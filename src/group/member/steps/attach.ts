@@ -39,6 +39,7 @@ export async function attach(member: Member, volume: Volume, order: AttachOrder,
       hint: 'pgorbit volume reclaim, or pgorbit volume grow',
     });
   }
+  await member.prepareHome();
   const source = place.dirOf(order.goal.upstream.member);
   const upstream = member.connect(order.goal.upstream);
   const started = performance.now();
