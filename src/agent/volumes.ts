@@ -90,7 +90,9 @@ export class HostVolumes {
         await this.#watchSpace(name);
         const last = this.#measured.get(name);
         const rest = Math.max(MEASURE_EVERY_MS, (last?.tookMs ?? 0) / MEASURE_SHARE);
-        if (last === undefined || this.#options.now() - last.at > rest) await this.measure(name);
+        const present = this.#members(name, await this.open(name)).map((member) => member.name);
+        const others = last?.status.members.length !== present.length || last.status.members.some((member) => !present.includes(member.name));
+        if (last === undefined || others || this.#options.now() - last.at > rest) await this.measure(name);
       } catch (error) {
         this.#options.log.warn({ err: error, volume: name }, 'the volume cannot be looked at');
       }

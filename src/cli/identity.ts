@@ -1,13 +1,12 @@
 /** A cluster's identity on this machine: its id, authority, certificates and the agents' configuration. */
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import type { SecretsDocument } from '../agent/api.ts';
 import { agentConfigFile, type AgentConfig } from '../agent/config.ts';
 import { makeHostFolders } from '../agent/folders.ts';
 import { createAuthority, issueAdmin, issueHost, type Authority, type Identity } from '../agent/identity/ca.ts';
 import { readAuthority, readIdentity, writeAuthority, writeIdentity } from '../agent/identity/files.ts';
 import { PgorbitError } from '../errors.ts';
-import { adminDir, agentDir, hostDir } from '../home.ts';
+import { adminDir, agentDir } from '../home.ts';
 import type { ClusterFile } from './admin.ts';
 import { readText, writeWhole } from './files.ts';
 
@@ -26,8 +25,6 @@ export async function makeIdentity(home: string, file: ClusterFile): Promise<str
   for (const agent of file.agents) {
     const dir = agentDir(home, file.cluster, agent.host);
     await makeHostFolders(home, file.cluster, agent.host);
-    // PostgreSQL's user has to pass through the host's folder; the agent's own is closed.
-    await mkdir(hostDir(home, file.cluster, agent.host), { recursive: true, mode: 0o755 });
     const renew = !(await isValid(dir, authority));
     if (renew) await writeIdentity(dir, await issueHost(authority, agent));
     const config: AgentConfig = { format: 1, cluster: file.cluster, clusterId: file.clusterId, host: agent.host, agents: file.agents, decider: file.decider };

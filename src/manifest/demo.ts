@@ -11,6 +11,9 @@ export function demoManifest(options: { cluster?: string; volumePath: string; ho
 # Change it and run \`pgorbit up\` with it again: what differs is shown, then done.
 cluster: ${options.cluster ?? 'demo'}
 
+# The newest PostgreSQL; where it is not installed, the one that comes with pgorbit runs.
+engine: { kind: postgres, version: 18 }
+
 # Each host runs an agent. Here all of them play on this machine; elsewhere each has an address of its own.
 hosts:
 ${hosts.map((host) => `  ${host}: 127.0.0.1`).join('\n')}

@@ -51,7 +51,7 @@ function switchover(context: Context, operation: Of<'switchover'>): boolean {
     return true;
   }
   if (operation.step === 'stop') {
-    if (from === null || from.pid !== null) {
+    if (from === null || from.pid !== null || from.reached !== 'stop') {
       if (context.heldFor(`${operation.id}:stop`, true) <= STEP_MS) return false;
       context.changeMember(operation.from, { restarts: context.member(operation.from).restarts + 1 });
       finish(context, false, `${operation.from} did not stop within ${STEP_MS / 1000} s: it stays the primary`);

@@ -4,6 +4,8 @@ import { finish } from './finish.ts';
 
 /** A promotion that takes longer than this goes to the next candidate. */
 export const PROMOTION_MS = 15_000;
+/** How long a dead primary's agent may take to read its pg_control. */
+const LOOK_MS = 1_000;
 
 /** Opens a new term in which `candidate` takes over from the present primary. */
 export function startPromotion(context: Context, candidate: string, how: { planned: boolean; operation: string | null }): void {
@@ -23,6 +25,8 @@ export function primaryDown(context: Context): boolean {
   const report = context.report(primary.name);
   const asked = primary.goal.kind === 'stop';
   if (report === null || report.pid !== null || asked || report.incarnation !== primary.incarnation || report.goalTerm !== record.term) return false;
+  // How it went down is read a moment after it is seen to be down: a clean stop is no reason for a failover.
+  if (report.cleanStop === null && context.heldFor(`down:${primary.name}:${primary.restarts}`, true) < LOOK_MS) return false;
   // A restart that was asked for is under way until the report shows that it was tried.
   if (report.restarts < primary.restarts && report.failures === 0) return false;
   const next = candidates(context)[0];

@@ -45,7 +45,8 @@ export function reportOf(input: ReportInput): MemberReport {
     reached: input.step?.do === 'nothing' && input.step.reached ? orders.goal.kind : null,
     goalTerm: orders.term,
     sessions: observation?.sessions ?? null,
-    cleanStop: facts?.data?.cleanStop ?? null,
+    // Facts from before it went down say nothing of how it did.
+    cleanStop: input.pid === null && facts?.process === 'none' ? (facts.data?.cleanStop ?? null) : null,
     error: input.error,
     failures: input.failures,
   };
