@@ -92,7 +92,7 @@ export class StateMachine {
     return JSON.stringify({ v: 1, revision: this.#revision, documents, requests: [...this.#requests] } satisfies SnapshotDocument);
   }
 
-  /** Takes a snapshot's state; '' is the empty one. Returns what is different now, for watchers. */
+  /** Takes a snapshot's state; '' is the empty one. Returns what is different now, for watchers, by revision. */
   restore(text: string): Change[] {
     const document: SnapshotDocument = text === ''
       ? { v: 1, revision: 0, documents: [], requests: [] } : JSON.parse(text) as SnapshotDocument;
@@ -107,7 +107,7 @@ export class StateMachine {
       .map((key) => ({ key, revision: this.#revision, value: null }));
     const changed = [...this.#documents].filter(([key, { revision }]) => before.get(key)?.revision !== revision)
       .map(([key, { revision, json }]) => ({ key, revision, value: JSON.parse(json) as unknown }));
-    return [...gone, ...changed];
+    return [...gone, ...changed].sort((a, b) => a.revision - b.revision);
   }
 
   #remember(id: string, revision: number): void {

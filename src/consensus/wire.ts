@@ -44,6 +44,8 @@ const answer = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('done') }),
   /** Not done, and may be tried again: not the leader, no longer the leader, another change under way, … */
   z.strictObject({ kind: z.literal('again'), why: z.string() }),
+  /** Never done: it would be unsafe. */
+  z.strictObject({ kind: z.literal('refused'), why: z.string() }),
 ]);
 
 export const envelope = z.discriminatedUnion('kind', [
