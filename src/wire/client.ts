@@ -99,9 +99,13 @@ export class ReplicationClient {
     else this.#deliver();
   }
 
+  /** Ends streaming from within `onMessage`: what comes next waits for `afterStream`. */
+  endStream(): void {
+    this.#streaming = null;
+  }
+
   /** After both sides said CopyDone: the rows that tell of the next timeline. */
   async afterStream(): Promise<(string | null)[][]> {
-    this.#streaming = null;
     const rows: (string | null)[][] = [];
     for (;;) {
       const { type, payload } = await this.#next();

@@ -1,0 +1,175 @@
+/** One logger: its store, the upstream it follows, the followers it serves, its promises, its purging. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { PgorbitError } from '../../errors.ts';
+import { Lifecycle } from '../../lifecycle.ts';
+import type { ServerAuth } from '../../wire/server.ts';
+import { formatLsn, parseLsn, type Lsn } from '../lsn.ts';
+import { type PurgeRules, decidePurge } from './purge.ts';
+import { Receiver, type ReceiverState, type Upstream } from './receive.ts';
+import { type FollowerStatus, WalServer } from './serve.ts';
+import { Slots } from './slots.ts';
+import { DurableState } from './state.ts';
+import { WalStore } from './store.ts';
+import type { ErrorReport } from '../../errors.ts';
+
+export interface LoggerOptions {
+  /** The logger's folder: `state` and `wal/` in it. */
+  dir: string;
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  auth: ServerAuth;
+  purge: PurgeRules & { everyMs: number };
+  /** Segments kept for use again: overwriting is faster than growing. */
+  spares: number;
+  keepaliveMs: number;
+  timeoutMs: number;
+  connectTimeoutMs: number;
+  log: (level: 'info' | 'warn' | 'error', text: string) => void;
+}
+
+export const LOGGER_DEFAULTS = {
+  auth: { users: null },
+  purge: { enabled: true, keepBytes: 1 << 30, keepMs: 15 * 60_000, maxBytes: 8 * (1 << 30), everyMs: 10_000 },
+  spares: 8, keepaliveMs: 2000, timeoutMs: 60_000, connectTimeoutMs: 5000,
+} as const;
+
+/** A voter's answer to a new term: what it has, and that no acknowledgement of an older term can follow. */
+export interface Promised {
+  term: number;
+  /** The term under which the newest WAL was accepted, its timeline, and the end of what is durable; null: no WAL. */
+  walTerm: number;
+  timeline: number;
+  flushed: string | null;
+}
+
+export interface LoggerStatus extends Promised {
+  pid: number;
+  port: number;
+  systemIdentifier: string | null;
+  serverVersion: string;
+  segmentSize: number;
+  /** The first position that is still here. */
+  oldest: string | null;
+  bytes: number;
+  rss: number;
+  upstream: { host: string; port: number; term: number; state: ReceiverState; error: ErrorReport | null } | null;
+  followers: FollowerStatus[];
+}
+
+export class Logger {
+  readonly #options: LoggerOptions;
+  readonly #state: DurableState;
+  readonly #store: WalStore;
+  readonly #server: WalServer;
+  readonly #slots: Slots;
+  readonly #life: Lifecycle;
+  #port = 0;
+  #receiver: Receiver | null = null;
+  /** What members and archive need, as the agent last said; null until it has. */
+  #holds: Lsn[] | null = null;
+
+  private constructor(options: LoggerOptions, state: DurableState, store: WalStore) {
+    this.#options = options;
+    this.#state = state;
+    this.#store = store;
+    this.#slots = new Slots(store);
+    this.#server = new WalServer(store, this.#slots, { ...options, now: monotonicNow });
+    this.#life = new Lifecycle((error, what) => options.log('error', `${what}: ${error instanceof Error ? error.message : String(error)}`));
+  }
+
+  /** Opens the folder, makes its WAL durable, and serves. It follows nobody before `follow`. */
+  static async start(options: LoggerOptions): Promise<Logger> {
+    mkdirSync(join(options.dir, 'wal'), { recursive: true, mode: 0o700 });
+    const state = DurableState.open(join(options.dir, 'state'));
+    const store = await WalStore.open(join(options.dir, 'wal'), state, { maxSpares: options.spares });
+    const logger = new Logger(options, state, store);
+    logger.#port = await logger.#server.listen();
+    logger.#life.every(options.purge.everyMs, 'purging', () => void logger.purge());
+    options.log('info', `listening on ${options.host}:${logger.#port}, WAL to ${store.flushed === null ? 'nothing yet' : formatLsn(store.flushed)} on timeline ${store.timeline}`);
+    return logger;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /**
+   * Promises not to acknowledge anything of a lower term. The order makes it true: the promise is durable, then the
+   * upstream of an older term is cut, and only then is the position read.
+   * Throws PgorbitError `unsafe` when a higher term has been promised already.
+   */
+  promise(term: number): Promised {
+    const { promisedTerm } = this.#state.value;
+    if (!Number.isSafeInteger(term) || term < 1) throw new PgorbitError('usage', `${term} is not a term`);
+    if (term < promisedTerm) throw new PgorbitError('unsafe', `this logger has promised to term ${promisedTerm}, above ${term}`);
+    if (term > promisedTerm) this.#state.save({ promisedTerm: term });
+    if (this.#receiver && this.#receiver.upstream.term < term) {
+      this.#receiver.cut();
+      this.#options.log('info', `promised to term ${term}; no longer following ${this.#receiver.upstream.host}:${this.#receiver.upstream.port} of term ${this.#receiver.upstream.term}`);
+    }
+    return this.#position();
+  }
+
+  /** Follows an upstream of a term that is not below the promised one, in place of any other. */
+  async follow(upstream: Upstream): Promise<void> {
+    if (upstream.term < this.#state.value.promisedTerm) {
+      throw new PgorbitError('unsafe', `this logger has promised to term ${this.#state.value.promisedTerm} and cannot follow a primary of term ${upstream.term}`);
+    }
+    this.promise(upstream.term);
+    await this.#receiver?.stop();
+    const { connectTimeoutMs, timeoutMs } = this.#options;
+    this.#receiver = new Receiver(this.#store, upstream, { connectTimeoutMs, silenceMs: timeoutMs, now: monotonicNow });
+    this.#receiver.start();
+    this.#options.log('info', `following ${upstream.host}:${upstream.port} in term ${upstream.term}`);
+  }
+
+  /** What members and archive still need, as positions; until the first call nothing is purged. */
+  setHolds(holds: string[]): void {
+    this.#holds = holds.map(parseLsn);
+  }
+
+  /** Purges by the rules now; returns the names of what went. */
+  purge(): string[] {
+    if (this.#store.flushed === null) return [];
+    const { everyMs: _, ...rules } = this.#options.purge;
+    const names = decidePurge({
+      segments: this.#store.segments(), segmentSize: this.#store.segmentSize, flushed: this.#store.flushed, rules,
+      holds: [...(this.#holds ?? []), ...this.#slots.holds(), ...this.#server.holds()], holdsKnown: this.#holds !== null, nowMs: Date.now(),
+    });
+    this.#store.remove(names);
+    return names;
+  }
+
+  status(): LoggerStatus {
+    const { systemIdentifier, serverVersion, segmentSize } = this.#state.value;
+    const segments = this.#store.segments();
+    const receiver = this.#receiver;
+    return {
+      ...this.#position(), pid: process.pid, port: this.#port, systemIdentifier, serverVersion, segmentSize,
+      oldest: segments[0] ? formatLsn(segments[0].start) : null,
+      bytes: segments.length * segmentSize,
+      rss: process.memoryUsage.rss(),
+      upstream: receiver && { host: receiver.upstream.host, port: receiver.upstream.port, term: receiver.upstream.term, state: receiver.state, error: receiver.error?.toReport() ?? null },
+      followers: this.#server.followers(),
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.#receiver?.stop();
+    await this.#life.stop();
+    await this.#server.stop();
+    this.#store.close();
+  }
+
+  #position(): Promised {
+    const { promisedTerm, walTerm } = this.#state.value;
+    return { term: promisedTerm, walTerm, timeline: this.#store.timeline, flushed: this.#store.flushed === null ? null : formatLsn(this.#store.flushed) };
+  }
+}
+
+/** Milliseconds that no change of the wall clock touches; as of some moment that means nothing. */
+function monotonicNow(): number {
+  return performance.now();
+}

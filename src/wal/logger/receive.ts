@@ -1,0 +1,250 @@
+/**
+ * The logger as a standby: follows one upstream in one term, stores what it sends, and acknowledges only what is
+ * durable, on the upstream's own newest timeline, in a term that has not been promised away.
+ */
+import { PgorbitError, errnoOf } from '../../errors.ts';
+import { sleep } from '../../lifecycle.ts';
+import { ReplicationClient, type ConnectOptions } from '../../wire/client.ts';
+import { copyData, copyDone } from '../../wire/frontend.ts';
+import { parseSenderMessage, standbyStatus } from '../../wire/replication.ts';
+import { type TimelineHistory, switchpointOf, timelineSpans } from '../history.ts';
+import { type Lsn, formatLsn, isSegmentSize, parseLsn, segmentStart } from '../lsn.ts';
+import type { WalStore } from './store.ts';
+
+export interface Upstream extends Omit<ConnectOptions, 'timeoutMs'> {
+  /** Acknowledgements belong to this term; `applicationName` carries it too (`n3@7`). */
+  term: number;
+}
+
+export type ReceiverState = 'connecting' | 'catching-up' | 'streaming' | 'disk-full' | 'failed' | 'stopped';
+
+export interface ReceiveOptions {
+  connectTimeoutMs: number;
+  /** Without a word from the upstream for this long, the connection is given up. */
+  silenceMs: number;
+  now: () => number;
+}
+
+/** The first tries after a loss are quick, because a new primary is about to open. */
+const QUICK_TRIES = 200;
+const QUICK_MS = 10;
+const SLOW_MS = 250;
+
+export class Receiver {
+  readonly upstream: Upstream;
+  readonly #store: WalStore;
+  readonly #options: ReceiveOptions;
+  readonly #abort = new AbortController();
+  #client: ReplicationClient | null = null;
+  #state: ReceiverState = 'connecting';
+  #error: PgorbitError | null = null;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(store: WalStore, upstream: Upstream, options: ReceiveOptions) {
+    this.#store = store;
+    this.upstream = upstream;
+    this.#options = options;
+  }
+
+  get state(): ReceiverState {
+    return this.#state;
+  }
+  /** What went wrong last; null while it streams. */
+  get error(): PgorbitError | null {
+    return this.#error;
+  }
+
+  start(): void {
+    this.#done = this.#run();
+  }
+
+  /** Cuts the connection at once: when this returns, no acknowledgement can be written any more. */
+  cut(): void {
+    this.#abort.abort();
+    this.#client?.destroy();
+    this.#state = 'stopped';
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort;
+    for (let tries = 0; !signal.aborted; tries++) {
+      try {
+        this.#store.rollBack();
+        await this.#session();
+        tries = 0;
+      } catch (error) {
+        if (signal.aborted) break;
+        if (this.#state === 'streaming') tries = 0;
+        this.#note(error);
+      } finally {
+        this.#client?.destroy();
+        this.#client = null;
+      }
+      await sleep(tries < QUICK_TRIES && this.#state !== 'disk-full' ? QUICK_MS : SLOW_MS, signal);
+    }
+    this.#state = 'stopped';
+  }
+
+  #note(error: unknown): void {
+    const full = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
+    this.#state = full ? 'disk-full' : error instanceof PgorbitError && error.code === 'host-unreachable' ? 'connecting' : 'failed';
+    if (full) this.#error = new PgorbitError('volume-full', `no space for WAL in ${this.#store.dir}: nothing is acknowledged until there is`, { hint: 'make room there, or lower how much WAL is kept', cause: error });
+    else this.#error = error instanceof PgorbitError ? error : new PgorbitError('operation-failed', `${this.#store.dir}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+
+  /** One connection, from the handshake to its loss. */
+  async #session(): Promise<void> {
+    const { signal } = this.#abort;
+    const client = await ReplicationClient.connect({ ...this.upstream, timeoutMs: this.#options.connectTimeoutMs }, signal);
+    this.#client = client;
+    signal.throwIfAborted();
+    const { timeline, position } = await this.#identify(client);
+    const history = await this.#history(client, timeline);
+    const store = this.#store;
+    if (store.flushed === null) store.begin(history, segmentStart(position, store.segmentSize));
+    this.#checkAncestry(history);
+    for (;;) {
+      signal.throwIfAborted();
+      if (store.timeline === timeline) return await this.#stream(client, true);
+      const left = switchpointOf(history, store.timeline)!;
+      if (store.flushed! > left) store.truncate(left);
+      this.#state = 'catching-up';
+      if (store.flushed! < left) await this.#stream(client, false);
+      if (store.flushed !== left) throw new PgorbitError('wal-invalid', `${client.where} ended timeline ${store.timeline} at ${formatLsn(store.flushed ?? 0n)}, and its history says ${formatLsn(left)}`);
+      const next = timelineSpans(history).find((span) => span.begin === left && span.timeline > store.timeline)!.timeline;
+      store.switchTimeline({ timeline: next, parents: history.parents.filter((parent) => parent.timeline < next) });
+    }
+  }
+
+  /** Whose WAL is it? The first upstream decides, and no other is accepted from then on. */
+  async #identify(client: ReplicationClient): Promise<{ timeline: number; position: Lsn }> {
+    const [systemIdentifier, timelineText, position] = await oneRow(client, 'IDENTIFY_SYSTEM');
+    const timeline = Number(timelineText);
+    if (!systemIdentifier || !position || !Number.isInteger(timeline)) throw new PgorbitError('operation-failed', `${client.where} gave no answer to IDENTIFY_SYSTEM`);
+    const { state } = this.#store;
+    const serverVersion = client.parameters.get('server_version') ?? '';
+    if (state.value.systemIdentifier === null) {
+      const [size] = await oneRow(client, 'SHOW wal_segment_size');
+      state.save({ systemIdentifier, segmentSize: parseSize(size ?? '', client.where), serverVersion });
+    } else if (state.value.systemIdentifier !== systemIdentifier) {
+      throw new PgorbitError('other-cluster', `${client.where} has the system identifier ${systemIdentifier}, and this logger keeps the WAL of ${state.value.systemIdentifier}`, { hint: 'name an upstream of the same group' });
+    } else if (state.value.serverVersion !== serverVersion) {
+      state.save({ serverVersion });
+    }
+    if (timeline < this.#store.timeline) {
+      throw new PgorbitError('unsafe', `${client.where} is on timeline ${timeline}, and this logger already on ${this.#store.timeline}: it is a superseded primary`, { hint: 'follow the present primary' });
+    }
+    return { timeline, position: parseLsn(position) };
+  }
+
+  /** The history of the upstream's timeline, and all files on the way: followers of this logger will ask for them. */
+  async #history(client: ReplicationClient, timeline: number): Promise<TimelineHistory> {
+    if (timeline === 1) return { timeline, parents: [] };
+    const fetch = async (one: number): Promise<TimelineHistory> => {
+      const [, text] = await oneRow(client, `TIMELINE_HISTORY ${one}`);
+      return this.#store.saveHistory(one, text ?? '');
+    };
+    const history = await fetch(timeline);
+    for (const { timeline: parent } of history.parents) {
+      if (parent > 1 && this.#store.historyText(parent) === null) await fetch(parent);
+    }
+    return history;
+  }
+
+  #checkAncestry(history: TimelineHistory): void {
+    const own = this.#store.timeline;
+    if (own !== history.timeline && switchpointOf(history, own) === null) {
+      throw new PgorbitError('unsafe', `timeline ${own} of this logger is no ancestor of timeline ${history.timeline}`, { hint: 'remove the logger and add it again' });
+    }
+  }
+
+  /** Streams the store's present timeline until it ends; a loss of the connection throws. */
+  async #stream(client: ReplicationClient, acknowledge: boolean): Promise<void> {
+    const store = this.#store;
+    const answer = await client.command(`START_REPLICATION ${formatLsn(store.flushed!)} TIMELINE ${store.timeline}`);
+    if (answer.kind !== 'copy-both') return; // the timeline ends just here
+    let heard = this.#options.now();
+    let flushDue = false;
+    const reply = (replyRequested = false): void => {
+      if (this.#abort.signal.aborted) return;
+      if (this.upstream.term < store.state.value.promisedTerm) return this.cut();
+      const position = acknowledge ? store.flushed! : 0n;
+      // Nothing is applied here: remote_apply has to wait for members that hold data, as with pg_receivewal.
+      client.write(copyData(standbyStatus({ write: position, flush: position, apply: 0n, replyRequested }, this.#options.now())));
+    };
+    const flush = (): void => {
+      flushDue = false;
+      store.flush();
+      if (acknowledge && store.state.value.walTerm !== this.upstream.term) store.state.save({ walTerm: this.upstream.term });
+      reply();
+    };
+    await new Promise<void>((resolve, reject) => {
+      const finish = (error?: unknown): void => {
+        clearInterval(timer);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const guarded = (work: () => void): void => {
+        try {
+          work();
+        } catch (error) {
+          client.destroy();
+          finish(error);
+        }
+      };
+      const timer = setInterval(() => guarded(() => {
+        const silent = this.#options.now() - heard;
+        if (silent > this.#options.silenceMs) throw new PgorbitError('host-unreachable', `${client.where} has been silent for ${Math.round(silent)} ms`);
+        reply(silent > this.#options.silenceMs / 2);
+      }), Math.min(1000, this.#options.silenceMs / 4));
+      client.stream(({ type, payload }) => guarded(() => {
+        heard = this.#options.now();
+        if (this.#abort.signal.aborted) return;
+        if (type === 'c') {
+          store.flush();
+          client.endStream();
+          client.write(copyDone());
+          return finish();
+        }
+        if (type !== 'd') throw new PgorbitError('operation-failed', `${client.where} sent a message of type "${type}" while streaming`);
+        const message = parseSenderMessage(payload);
+        if (message.kind === 'wal') {
+          store.write(message.start, message.data);
+          // All that lies ready in the socket is taken in before the one fsync for it.
+          if (!flushDue) {
+            flushDue = true;
+            setImmediate(() => guarded(() => {
+              if (!this.#abort.signal.aborted) flush();
+            }));
+          }
+        } else if (message.replyRequested) {
+          reply();
+        }
+      }), finish);
+      if (acknowledge) {
+        this.#state = 'streaming';
+        this.#error = null;
+      }
+      guarded(() => reply());
+    });
+    await client.afterStream();
+  }
+}
+
+async function oneRow(client: ReplicationClient, command: string): Promise<(string | null)[]> {
+  const answer = await client.command(command);
+  return answer.kind === 'rows' ? (answer.rows[0] ?? []) : [];
+}
+
+/** `16MB`, `1GB`: how SHOW prints wal_segment_size. */
+function parseSize(text: string, where: string): number {
+  const match = /^(\d+)(MB|GB)$/.exec(text);
+  const size = match ? Number(match[1]) * (match[2] === 'GB' ? 1 << 30 : 1 << 20) : 0;
+  if (!isSegmentSize(size)) throw new PgorbitError('operation-failed', `${where} gave no usable wal_segment_size: "${text}"`);
+  return size;
+}

@@ -1,0 +1,89 @@
+/**
+ * What a logger must never forget: whose WAL it keeps, which terms it has promised to, and its slots. One small file,
+ * versioned and checksummed, written aside, fsynced and renamed; damage is an error, never a fresh start.
+ */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { PgorbitError, errnoOf } from '../../errors.ts';
+import { crc32c } from '../crc32c.ts';
+
+export interface LoggerState {
+  /** Null until the first upstream has said whose WAL this is. */
+  systemIdentifier: string | null;
+  segmentSize: number;
+  /** The upstream's server_version: what followers are told. */
+  serverVersion: string;
+  /** Nothing of a lower term is acknowledged any more. */
+  promisedTerm: number;
+  /** The term under which WAL was last accepted: of two logs, the one of the higher term wins. */
+  walTerm: number;
+  /** The timeline of the newest WAL. */
+  timeline: number;
+  /** Physical slots, by name: no WAL from `restartLsn` (X/Y) on is purged; null reserves nothing yet. */
+  slots: Record<string, { restartLsn: string | null }>;
+}
+
+const VERSION = 1;
+const EMPTY: LoggerState = { systemIdentifier: null, segmentSize: 0, serverVersion: '', promisedTerm: 0, walTerm: 0, timeline: 0, slots: {} };
+
+export class DurableState {
+  readonly #file: string;
+  #value: LoggerState;
+
+  private constructor(file: string, value: LoggerState) {
+    this.#file = file;
+    this.#value = value;
+  }
+
+  /** Reads the file, or starts with nothing where there is none. Throws PgorbitError `state-corrupt`. */
+  static open(file: string): DurableState {
+    let text: string;
+    try {
+      text = readFileSync(file, 'utf8');
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return new DurableState(file, EMPTY);
+      throw error;
+    }
+    return new DurableState(file, decode(file, text));
+  }
+
+  get value(): Readonly<LoggerState> {
+    return this.#value;
+  }
+
+  /** Durable when it returns; unchanged when it throws. */
+  save(change: Partial<LoggerState>): void {
+    const next = { ...this.#value, ...change };
+    const body = JSON.stringify(next);
+    const aside = `${this.#file}.new`;
+    const fd = openSync(aside, 'w', 0o600);
+    try {
+      writeSync(fd, `${VERSION} ${crc32c(Buffer.from(body)).toString(16)} ${body}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(aside, this.#file);
+    fsyncDir(dirname(this.#file));
+    this.#value = next;
+  }
+}
+
+function decode(file: string, text: string): LoggerState {
+  const match = /^(\d+) ([0-9a-f]+) (\{.*\})\n$/s.exec(text);
+  const hint = 'remove the logger and add it again: what it has acknowledged is no longer certain';
+  if (!match) throw new PgorbitError('state-corrupt', `${file} is not a logger's state`, { hint });
+  if (Number(match[1]) !== VERSION) throw new PgorbitError('state-corrupt', `${file} has version ${match[1]}, and this pgorbit reads ${VERSION}`, { hint: 'start it with the pgorbit that wrote it' });
+  if (crc32c(Buffer.from(match[3]!)).toString(16) !== match[2]) throw new PgorbitError('state-corrupt', `${file} is damaged: its checksum is wrong`, { hint });
+  return { ...EMPTY, ...(JSON.parse(match[3]!) as Partial<LoggerState>) };
+}
+
+/** Makes creations, renames and removals in a folder durable. */
+export function fsyncDir(dir: string): void {
+  const fd = openSync(dir, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
