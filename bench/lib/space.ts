@@ -1,0 +1,29 @@
+/** Bytes of a volume. */
+import { statfs } from 'node:fs/promises';
+import type { VolumeStatus } from '../../src/agent/api.ts';
+import type { TestCluster } from '../../test/support/cluster.ts';
+import { mustRun } from '../../test/support/program.ts';
+
+/** What the file system has given to anyone, after everything that waits in memory was written out. */
+export async function occupied(volume: string): Promise<number> {
+  await mustRun('sync', ['-f', volume]);
+  const { blocks, bfree, bsize } = await statfs(volume);
+  return (blocks - bfree) * bsize;
+}
+
+/** Free bytes of the disk that holds the system's temporary folder, for someone who is not root. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+/** `pgorbit volume du` of the only volume. */
+export async function usage(cluster: TestCluster): Promise<VolumeStatus> {
+  const { volumes } = await cluster.must<{ volumes: VolumeStatus[] }>('volume', 'du');
+  const [volume] = volumes;
+  if (volume === undefined) throw new Error('the cluster has no volume');
+  return volume;
+}
+
+export const exclusiveOf = (volume: VolumeStatus, member: string): number => volume.members.find((one) => one.name === member)?.exclusive ?? 0;
+export const logicalOf = (volume: VolumeStatus, member: string): number => volume.members.find((one) => one.name === member)?.logical ?? 0;
