@@ -26,12 +26,7 @@ export async function act(context: Context, choose: (groups: GroupStatus[]) => A
     context.progress.done();
     const status = await cluster.call('GET /v1/status', {}, { signal: context.signal });
     const group = status.groups.find((one) => one.name === request.group);
-    context.out.text(`${sentence(message)}\n`);
+    context.out.text(`${message}.\n`);
     context.out.document({ operation: request.kind, group: request.group, message, primary: group?.primary ?? null, status });
   });
-}
-
-function sentence(message: string): string {
-  const text = message.charAt(0).toUpperCase() + message.slice(1);
-  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

@@ -47,7 +47,8 @@ export async function destroyCluster(context: Context, cluster: string, deadline
   if (spec !== null) await clearPlaces(home, file, spec);
   const user = await postgresOsUser();
   // Bind mounts that let PostgreSQL's user in, before what they show goes.
-  for (const path of [...volumes, clusterDir(home, cluster)]) if (await exists(path)) await release(path, user);
+  const hosts = (await names(clusterDir(home, cluster))).map((host) => join(hostDir(home, cluster, host), 'members'));
+  for (const path of [...volumes, ...hosts, clusterDir(home, cluster)]) if (await exists(path)) await release(path, user);
   for (const image of made.images) {
     progress.step(`remove the image volume ${image.file}`);
     await clearImage(image, kept);

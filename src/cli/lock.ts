@@ -26,11 +26,11 @@ export async function lockHolder(dir: string): Promise<{ pid: number; command: s
   return lock !== null && isAlive(lock) ? { pid: lock.pid, command: lock.command } : null;
 }
 
-/** Throws `locked` when another living process holds it. Makes the folder (0700) where it is missing. */
+/** Throws `locked` when another living process holds it. Makes the folder where it is missing: PostgreSQL's user has to pass through it. */
 export async function takeLock(dir: string, command: string): Promise<Lock> {
   const mark = identify(process.pid);
   if (mark === null) throw new PgorbitError('internal', 'this process does not find itself in /proc', { hint: 'mount /proc' });
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await mkdir(dir, { recursive: true, mode: 0o755 });
   const file = lockFile(dir);
   const mine = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
   const content: LockFile = { ...mark, command, since: new Date().toISOString() };

@@ -12,6 +12,7 @@ import { volumeFacts } from '../volume/facts.ts';
 import { readOwnMarker } from '../volume/marker.ts';
 import { judgeSpace, readSpace } from '../volume/space.ts';
 import { openVolume } from '../volume/volume.ts';
+import { refuseBadSettings } from './engine-settings.ts';
 import { nearestFolder } from './files.ts';
 import { memoryFacts } from './machine.ts';
 import { chooseImageFs, imageObstacle } from './plan/image.ts';
@@ -47,7 +48,9 @@ export async function preflight(input: PreflightInput): Promise<PreflightAnswer>
   ]);
   if (problems.length > 0) throw together(problems);
   // Last, because it may copy the embedded engine into the home.
-  return { engine: await findEngine(input.after.engine, input.home), notes };
+  const engine = await findEngine(input.after.engine, input.home);
+  await refuseBadSettings(engine, input.after);
+  return { engine, notes };
 }
 
 async function collect(checks: (() => Promise<void>)[]): Promise<ErrorReport[]> {

@@ -47,7 +47,7 @@ async function buildProgram(argv: readonly string[], surroundings: Surroundings,
     .usage('COMMAND [options]')
     .version(version(), '-V, --version', 'the version of pgorbit')
     .helpOption('-h, --help', 'this help')
-    .helpCommand('help [command]', 'the help of a command')
+    .addHelpCommand(new Command('help').argument('[command]').summary('the help of a command').description('The help of a command.').helpGroup('Care:'))
     .exitOverride()
     .enablePositionalOptions()
     .showSuggestionAfterError()
@@ -86,17 +86,22 @@ function report(error: unknown, argv: readonly string[], surroundings: Surroundi
     stderr.write(`\nEnded by a signal. ${context?.background ?? 'Nothing was left under way.'}\n`);
     return INTERRUPTED;
   }
-  let known = error;
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0 || (error.code === 'commander.help' && argv.length === 0)) return 0;
-    const command = commandIn(argv);
-    const named = COMMANDS.some((entry) => entry.name === command) ? ` ${command}` : '';
-    const message = error.code === 'commander.help' ? `\`pgorbit${named}\` needs to be told more` : error.message.replace(/^error: /, '');
-    known = new PgorbitError('usage', message, { hint: `see \`pgorbit${named} --help\`` });
-  }
+  if (error instanceof CommanderError && (error.exitCode === 0 || (error.code === 'commander.help' && argv.length === 0))) return 0;
+  const known = withHelp(error, argv);
   const shape = toReport(known);
   if (env['PGORBIT_DEBUG'] && error instanceof Error) stderr.write(`${error.stack}\n${error.cause instanceof Error ? `caused by ${error.cause.stack}\n` : ''}`);
   stderr.write(renderError(shape, style));
   (context?.out ?? new Output(stdout, wantsJson(argv))).failure(shape);
   return known instanceof PgorbitError ? known.exitCode : 1;
+}
+
+/** Commander's errors as ours, and for wrong use the command that says what is right. */
+function withHelp(error: unknown, argv: readonly string[]): unknown {
+  const command = commandIn(argv);
+  const named = COMMANDS.some((entry) => entry.name === command) ? ` ${command}` : '';
+  const hint = `see \`pgorbit${named} --help\``;
+  if (error instanceof CommanderError) {
+    return new PgorbitError('usage', error.code === 'commander.help' ? `\`pgorbit${named}\` needs to be told more` : error.message.replace(/^error: /, ''), { hint });
+  }
+  return error instanceof PgorbitError && error.code === 'usage' && error.hint === undefined ? new PgorbitError('usage', error.message, { hint, cause: error }) : error;
 }

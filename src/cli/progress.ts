@@ -26,7 +26,7 @@ const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 
 export class Progress {
   readonly #options: ProgressOptions;
-  readonly #style: Style;
+  readonly style: Style;
   readonly #start: number;
   readonly #live: boolean;
   #step: { text: string; detail: string; from: number } | undefined;
@@ -36,7 +36,7 @@ export class Progress {
 
   constructor(options: ProgressOptions) {
     this.#options = options;
-    this.#style = options.style ?? PLAIN;
+    this.style = options.style ?? PLAIN;
     this.#start = options.now();
     this.#live = options.sink.isTTY === true && options.tick !== undefined && options.quiet !== true;
   }
@@ -61,7 +61,7 @@ export class Progress {
     if (step === undefined) return;
     this.#end();
     const took = this.#options.now() - step.from;
-    if (this.#live) this.#say(`${this.#style.green('✓')} ${step.text}${result === undefined ? '' : `: ${result}`}${took >= 100 ? this.#style.dim(` (${formatMs(took)})`) : ''}`);
+    if (this.#live) this.#say(`${this.style.green('✓')} ${step.text}${result === undefined ? '' : `: ${result}`}${took >= 100 ? this.style.dim(` (${formatMs(took)})`) : ''}`);
     else if (result !== undefined) this.#say(`${this.#elapsed()}  ${result}`);
   }
 
@@ -70,7 +70,7 @@ export class Progress {
     const step = this.#step;
     if (step === undefined) return;
     this.#end();
-    if (this.#live) this.#say(`${this.#style.red('✗')} ${step.text}`);
+    if (this.#live) this.#say(`${this.style.red('✗')} ${step.text}`);
   }
 
   /** A line beside the steps. */
@@ -83,12 +83,12 @@ export class Progress {
   /** A line that is shown even where progress is not. */
   warn(text: string): void {
     this.#erase();
-    this.#options.sink.write(`${this.#style.yellow('warning:')} ${text}\n`);
+    this.#options.sink.write(`${this.style.yellow('warning:')} ${text}\n`);
     if (this.#step !== undefined && this.#live) this.#draw();
   }
 
   #elapsed(): string {
-    return `${this.#style.dim(`[${((this.#options.now() - this.#start) / 1000).toFixed(1).padStart(5)} s]`)} `;
+    return `${this.style.dim(`[${((this.#options.now() - this.#start) / 1000).toFixed(1).padStart(5)} s]`)} `;
   }
 
   #say(line: string): void {
@@ -102,7 +102,7 @@ export class Progress {
     const text = `${FRAMES[this.#frame % FRAMES.length]} ${step.text}${step.detail === '' ? ' …' : `: ${step.detail}`}`;
     const width = (this.#options.sink.columns ?? 80) - 10;
     const took = this.#options.now() - step.from;
-    this.#options.sink.write(`\r\u001b[2K${text.slice(0, Math.max(20, width))} ${this.#style.dim(took >= 1000 ? formatMs(took) : '')}`);
+    this.#options.sink.write(`\r\u001b[2K${text.slice(0, Math.max(20, width))} ${this.style.dim(took >= 1000 ? formatMs(took) : '')}`);
     this.#drawn = true;
   }
 

@@ -12,11 +12,22 @@ export interface SqlOptions {
   database: string;
   timeoutMs: number | undefined;
   onNotice: (notice: ServerError) => void;
+  /** Bytes of COPY … TO STDOUT. */
+  onCopy: (data: Buffer) => void;
   signal: AbortSignal;
 }
 
 /** Values stay text: a person reads them, and nothing is lost on the way through JavaScript's types. */
 const TEXT = { getTypeParser: () => (value: string) => value };
+
+/** What pg does not declare of its client: the protocol's own messages. */
+interface Inner {
+  processID: number;
+  connection: {
+    on(event: 'copyData', listener: (message: { chunk: Buffer }) => void): void;
+    on(event: 'commandComplete', listener: (message: { text: string }) => void): void;
+  };
+}
 
 export interface SqlSession {
   /** One round to the server: several statements in one text are one transaction, as with psql's -c. */
@@ -46,13 +57,19 @@ export async function openSql(options: SqlOptions): Promise<SqlSession> {
   } catch (cause) {
     throw new PgorbitError('postgres-failed', `${member.name} (${member.address}:${member.port}) does not let us in: ${(cause as Error).message}`, { hint: 'see `pgorbit status` and `pgorbit logs ' + member.name + '`', cause });
   }
-  const pid = (client as unknown as { processID: number }).processID;
+  const { connection, processID: pid } = client as unknown as Inner;
+  connection.on('copyData', ({ chunk }) => options.onCopy(chunk));
+  // pg keeps the first word of a command's tag; a person wants `CREATE TABLE`.
+  let tags: string[] = [];
+  connection.on('commandComplete', ({ text }) => tags.push(text));
   const cancel = (): void => void cancelBackend(options, pid);
   options.signal.addEventListener('abort', cancel, { once: true });
   return {
     async run(text) {
-      const result = (await client.query({ text, rowMode: 'array' })) as unknown as ResultTable | ResultTable[];
-      return Array.isArray(result) ? result : [result];
+      tags = [];
+      const answer = (await client.query({ text, rowMode: 'array' })) as unknown as ResultTable | ResultTable[];
+      const results = Array.isArray(answer) ? answer : [answer];
+      return results.map(({ rowCount, fields, rows }, i) => ({ tag: tags[i] ?? null, rowCount, fields, rows }));
     },
     async end() {
       options.signal.removeEventListener('abort', cancel);

@@ -45,7 +45,7 @@ export async function waitFor<T>(
   for (;;) {
     try {
       const status = await cluster.call('GET /v1/status', {}, { signal: context.signal });
-      for (const event of await events.next()) context.progress.note(renderEventLine(event, context.style));
+      for (const event of await events.next()) context.progress.note(renderEventLine(event, context.progress.style));
       for (const complaint of complaints(status)) {
         if (!told.has(complaint)) context.progress.warn(complaint);
         told.add(complaint);

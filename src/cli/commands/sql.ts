@@ -6,7 +6,7 @@ import { Interrupted, type Context } from '../context.ts';
 import { chooseGroup, chooseMember } from '../plan/names.ts';
 import { splitStatements } from '../plan/statements.ts';
 import type { Place } from '../plan/uri.ts';
-import { renderRows, renderTag, type ResultTable } from '../print/rows.ts';
+import { renderRows, type ResultTable } from '../print/rows.ts';
 import { renderServerError } from '../print/sql-error.ts';
 import { isServerError, openSql, type SqlSession } from '../sql.ts';
 
@@ -33,6 +33,7 @@ export const define: Define = (command, declare) => {
         database: options.db ?? 'postgres',
         timeoutMs: context.timeoutMs,
         signal: context.signal,
+        onCopy: (data) => context.out.text(data.toString('utf8')),
         onNotice: (notice) => context.stderr.write(renderServerError(notice, '')),
       });
       try {
@@ -50,7 +51,7 @@ async function runAll(context: Context, session: SqlSession, texts: readonly str
     try {
       for (const result of await session.run(text)) {
         all.push(result);
-        if (result.command !== null) context.out.text(result.fields.length > 0 ? `${renderRows(result)}\n` : renderTag(result));
+        if (result.tag !== null) context.out.text(result.fields.length > 0 ? `${renderRows(result)}\n` : `${result.tag}\n`);
       }
     } catch (error) {
       if (context.signal.aborted) throw new Interrupted();
@@ -63,7 +64,7 @@ async function runAll(context: Context, session: SqlSession, texts: readonly str
 
 /** For JSON: rows as objects would lose columns of one name, so columns and rows stand apart. */
 function plain(result: ResultTable): object {
-  return { command: result.command, rowCount: result.rowCount, columns: result.fields.map((field) => field.name), rows: result.rows };
+  return { command: result.tag, rowCount: result.rowCount, columns: result.fields.map((field) => field.name), rows: result.rows };
 }
 
 function primaryIn(groups: readonly { name: string; primary: string | null; members: (Place & { name: string })[] }[], wanted: string | undefined): Place {

@@ -2,7 +2,8 @@ import { displayWidth, padEnd, padStart } from './width.ts';
 
 /** One statement's outcome, as pg gives it with `rowMode: 'array'` and every type left as text. */
 export interface ResultTable {
-  command: string;
+  /** The command tag, such as `INSERT 0 3`; null for an empty statement. */
+  tag: string | null;
   rowCount: number | null;
   fields: { name: string; dataTypeID: number }[];
   rows: (string | null)[][];
@@ -36,13 +37,6 @@ export function renderRows(result: ResultTable, nullText = ''): string {
   });
   const count = `(${rows.length} ${rows.length === 1 ? 'row' : 'rows'})`;
   return `${[title, rule, ...body, count].join('\n')}\n`;
-}
-
-/** What psql prints for a statement that gives no rows: its command tag. */
-export function renderTag(result: Pick<ResultTable, 'command' | 'rowCount'>): string {
-  if (result.command === 'INSERT') return `INSERT 0 ${result.rowCount ?? 0}\n`;
-  const counted = ['UPDATE', 'DELETE', 'MERGE', 'SELECT', 'COPY', 'FETCH', 'MOVE'].includes(result.command);
-  return `${result.command}${counted ? ` ${result.rowCount ?? 0}` : ''}\n`;
 }
 
 function centre(text: string, width: number): string {

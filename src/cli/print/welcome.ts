@@ -21,16 +21,15 @@ export function renderWelcome({ status, took, uris, hidden }: Welcome, style: St
   if (hidden) lines.push('', '`pgorbit uri` prints them with the password.');
   const [group] = status.groups;
   const replica = group?.members.find((member) => member.role === 'replica')?.name ?? 'n2';
-  lines.push(
-    '',
-    'Try next:',
-    `  ${style.bold('pgorbit status')}                        who does what, and what the volume holds`,
-    `  ${style.bold(`pgorbit sql -c 'select version()'`)}     SQL with nothing but Node`,
-    `  ${style.bold('pgorbit add replica')}                   one more reader, in seconds`,
-    `  ${style.bold(`pgorbit switchover --to ${replica}`)}${' '.repeat(Math.max(1, 16 - replica.length))}hand over the writing`,
-    `  ${style.bold('pgorbit destroy --yes')}                 remove it all again`,
-    '',
-  );
+  const tries: [string, string][] = [
+    ['pgorbit status', 'who does what, and what the volume holds'],
+    [`pgorbit sql -c 'select version()'`, 'SQL with nothing but Node'],
+    ['pgorbit add replica', 'one more reader, in seconds'],
+    [`pgorbit switchover --to ${replica}`, 'hand over the writing'],
+    ['pgorbit destroy --yes', 'remove it all again'],
+  ];
+  const width = Math.max(...tries.map(([command]) => command.length));
+  lines.push('', 'Try next:', ...tries.map(([command, does]) => `  ${style.bold(command)}${' '.repeat(width - command.length)}   ${does}`), '');
   return lines.join('\n');
 }
 
