@@ -88,7 +88,12 @@ export class Driver {
 
   start(): void {
     this.#scheduleTick();
-    this.#enqueue(() => {});
+    const { hardState, snapshot } = this.#options.storage.start;
+    const first = hardState.term === 0 && snapshot.conf.voters[0] === this.#options.self;
+    // A new group need not wait for a timeout: there is no leader yet, and only one of them asks.
+    this.#enqueue(() => {
+      if (first) this.#raft.campaign();
+    });
   }
 
   /** Returns when nothing runs any more. What waits is answered with `again`. */

@@ -15,8 +15,9 @@ describe('RaftStore', () => {
     const leader = await cluster.leader();
     const [one, two] = others(leader) as [string, string];
     expect(await cluster.during(cluster.store(one).compareAndSet('k', 0, { n: 1 }))).toEqual({ ok: true, revision: 1 });
-    for (const name of THREE) expect(await cluster.during(cluster.store(name).read('k'))).toEqual({ key: 'k', revision: 1, value: { n: 1 } });
-    expect(await cluster.during(cluster.store(two).compareAndSet('k', 0, 2))).toEqual({ ok: false, current: { key: 'k', revision: 1, value: { n: 1 } } });
+    const current = { key: 'k', revision: 1, value: { n: 1 } };
+    for (const name of THREE) expect(await cluster.during(cluster.store(name).read('k'))).toEqual(current);
+    expect(await cluster.during(cluster.store(two).compareAndSet('k', 0, 2))).toEqual({ ok: false, current });
     expect(await cluster.during(cluster.store(leader).compareAndSet('l', 0, 'x'))).toEqual({ ok: true, revision: 2 });
     expect(await cluster.during(cluster.store(two).list(''))).toHaveLength(2);
     expect(await cluster.during(cluster.store(two).compareAndSet('k', 1, null))).toEqual({ ok: true, revision: 3 });
@@ -36,7 +37,9 @@ describe('RaftStore', () => {
     await cluster.during(cluster.store(leader).compareAndSet('other', 0, 'x'));
     await cluster.during(cluster.store(leader).compareAndSet('g/1', 1, null));
     await cluster.advance(1000);
-    expect(seen).toEqual([{ key: 'g/1', revision: 1, value: 'old' }, { key: 'g/2', revision: 2, value: 'new' }, { key: 'g/1', revision: 4, value: null }]);
+    expect(seen).toEqual([
+      { key: 'g/1', revision: 1, value: 'old' }, { key: 'g/2', revision: 2, value: 'new' }, { key: 'g/1', revision: 4, value: null },
+    ]);
     stop();
     await cluster.during(cluster.store(leader).compareAndSet('g/3', 0, 1));
     await cluster.advance(1000);

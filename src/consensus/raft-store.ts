@@ -209,7 +209,7 @@ export class RaftStore implements StateStore {
     const leader = this.#driver?.status().leader ?? null;
     if (leader === null || this.#desk === undefined) return null;
     // A disk that hangs must not hang the caller: the same request, asked again, is carried out once.
-    if (leader === self) return Promise.race([this.#desk.serve(ask), this.#pause(2 * this.#timing.electionMs).then(() => null)]);
+    if (leader === self) return this.#within(2 * this.#timing.electionMs, this.#desk.serve(ask));
     return this.#asks.ask(leader, this.#timing.electionMs, (id) =>
       transport.send(leader, { v: WIRE_VERSION, kind: 'ask', id, ask } satisfies Envelope));
   }
@@ -226,13 +226,18 @@ export class RaftStore implements StateStore {
       await this.#pause(Math.max(1, Math.min(this.#timing.tickMs / 2, deadline - clock.now())));
     }
     const hint = 'see which agents are reachable with: pgorbit status';
-    if (mayHaveHappened()) throw new PgorbitError('timed-out', `${what} was not confirmed by a majority of the agents in time; it may still happen`, { hint });
+    if (mayHaveHappened()) {
+      throw new PgorbitError('timed-out', `${what} was not confirmed by a majority of the agents in time; it may still happen`, { hint });
+    }
     throw new PgorbitError('agent-unreachable', `no majority of the agents can be reached for ${what}`, { hint });
   }
 
   #checkRunning(): void {
     if (this.#failure !== undefined) {
-      throw new PgorbitError('agent-failed', `this agent's consensus has stopped: ${this.#failure instanceof Error ? this.#failure.message : String(this.#failure)}`, { cause: this.#failure });
+      const why = this.#failure instanceof Error ? this.#failure.message : String(this.#failure);
+      throw new PgorbitError('agent-failed', `this agent's consensus has stopped: ${why}`, {
+        hint: 'put right what it names, then start the agent again', cause: this.#failure,
+      });
     }
     if (this.#stopped || this.#driver === undefined) throw new PgorbitError('agent-failed', 'this agent is not running');
   }
@@ -247,6 +252,14 @@ export class RaftStore implements StateStore {
       };
       const cancel = this.#options.clock.after(ms, done);
       this.#wakers.add(done);
+    });
+  }
+
+  /** What `work` comes to, or null when it takes longer than `ms`. */
+  #within<T>(ms: number, work: Promise<T>): Promise<T | null> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#options.clock.after(ms, () => resolve(null));
+      work.finally(cancel).then(resolve, reject);
     });
   }
 

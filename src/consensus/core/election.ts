@@ -52,13 +52,14 @@ const isUpToDate = (state: RaftState, { lastIndex, lastTerm }: Of<'pre-vote' | '
   isOff(state, 'vote-log-check') || state.log.isUpToDate(lastIndex, lastTerm);
 
 export function onPreVote(state: RaftState, message: Of<'pre-vote'>): void {
-  const granted = message.term > state.term && isUpToDate(state, message);
+  const granted = message.term > state.term && state.conf.voters.length > 0 && isUpToDate(state, message);
   // A grant speaks of the term to come; a refusal tells our own, from which a candidate that is behind learns it.
   send(state, message.from, { type: 'pre-vote-reply', granted }, granted ? message.term : state.term);
 }
 
 export function onVote(state: RaftState, message: Of<'vote'>): void {
-  const free = state.vote === message.from || (state.vote === null && state.leader === null);
+  // A node that knows of no group (new, or with its disk wiped) has no say in who leads one.
+  const free = state.conf.voters.length > 0 && (state.vote === message.from || (state.vote === null && state.leader === null));
   const granted = free && isUpToDate(state, message);
   if (granted) {
     state.vote = message.from;

@@ -25,7 +25,8 @@ describe('the properties notice', () => {
   }, 60_000);
 
   it('replies that leave before what they promise is durable', () => {
-    expect(firstViolation({ sendBeforePersist: true }, 3000)).toMatch(/election safety|both lead|lost entries|leader completeness|state machine safety|committed/);
+    expect(firstViolation({ sendBeforePersist: true }, 3000)).toMatch(
+      /election safety|both lead|lost entries|leader completeness|state machine safety|committed/);
   }, 60_000);
 
   it('reads answered by a leader that has not asked whether it still is one', () => {

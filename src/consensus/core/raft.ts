@@ -47,7 +47,7 @@ export interface RaftStatus {
 }
 
 /** Why a proposal was not taken. */
-export type Refusal = 'not-leader' | 'transferring' | 'conf-pending';
+export type Refusal = 'not-leader' | 'transferring' | 'conf-pending' | 'nothing-received';
 export type Proposed = { ok: true; index: number; term: number } | { ok: false; why: Refusal };
 
 const FROM_LEADER: ReadonlySet<Message['type']> = new Set(['append', 'heartbeat', 'snapshot']);
@@ -107,13 +107,15 @@ export class Raft {
     return { ok: true, index: appendEntry(state, 'data', data).index, term: state.term };
   }
 
-  /** Proposes one step of membership; refused while an earlier one is not yet applied. */
+  /** Proposes one step of membership; refused while an earlier one is not yet applied, or for a learner that has nothing. */
   proposeConf(change: ConfChange): Proposed {
     this.#mayChange();
     const state = this.#state;
     if (state.role !== 'leader') return { ok: false, why: 'not-leader' };
     if (state.transfer !== null) return { ok: false, why: 'transferring' };
     if (state.pendingConfIndex > state.log.applied || !committedInTerm(state)) return { ok: false, why: 'conf-pending' };
+    // A blank node does not vote: as a voter it would be missing from the next election.
+    if (change.op === 'promote' && state.progress.get(change.id)?.match === 0) return { ok: false, why: 'nothing-received' };
     const entry = appendEntry(state, 'conf', JSON.stringify(change));
     state.pendingConfIndex = entry.index;
     return { ok: true, index: entry.index, term: state.term };

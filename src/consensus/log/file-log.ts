@@ -31,7 +31,8 @@ interface Segment {
 const NUMBER_WIDTH = 12;
 const nameOf = (prefix: string, number: number): string => `${prefix}-${String(number).padStart(NUMBER_WIDTH, '0')}`;
 const numbered = (names: string[], prefix: string): number[] =>
-  names.filter((name) => new RegExp(`^${prefix}-\\d{${NUMBER_WIDTH}}$`).test(name)).map((name) => Number(name.slice(prefix.length + 1))).sort((a, b) => a - b);
+  names.filter((name) => new RegExp(`^${prefix}-\\d{${NUMBER_WIDTH}}$`).test(name))
+    .map((name) => Number(name.slice(prefix.length + 1))).sort((a, b) => a - b);
 
 export class FileLog implements RaftStorage {
   readonly dir: string;

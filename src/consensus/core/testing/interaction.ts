@@ -103,6 +103,10 @@ export class Interaction {
     }
   }
 
+  wipe(id: string): void {
+    this.#nodes.set(id, new SimNode(this.node(id).options, null));
+  }
+
   cut(from: string, to: string): void {
     this.#cut.add(`${from} ${to}`);
   }
@@ -156,7 +160,10 @@ export class Interaction {
 
   #printReady(id: string, role: string, ready: Ready): void {
     const { hardState: hard } = ready;
-    if (hard !== null) this.print(`${id} ${role} saves term=${hard.term} vote=${hard.vote ?? '-'} commit=${hard.commit}${ready.mustSync ? '' : ' (lazily)'}`);
+    if (hard !== null) {
+      const lazily = ready.mustSync ? '' : ' (lazily)';
+      this.print(`${id} ${role} saves term=${hard.term} vote=${hard.vote ?? '-'} commit=${hard.commit}${lazily}`);
+    }
     if (ready.snapshot !== null) this.print(`${id} restores snapshot ${ready.snapshot.index}/${ready.snapshot.term}`);
     if (ready.entries.length > 0) this.print(`${id} appends ${ready.entries.map(entryText).join(' ')}`);
     if (ready.committed.length > 0) this.print(`${id} applies ${ready.committed.map(entryText).join(' ')}`);
@@ -220,6 +227,8 @@ const COMMANDS: Record<string, Command> = {
   drop: (run, [from, to]) => run.drop(from!, to!),
   /** deliver a b: what is under way from a to b arrives. */
   deliver: (run, [from, to]) => run.deliver(from!, to!),
+  /** wipe a: its disk is gone, and it starts again. */
+  wipe: (run, [id]) => run.wipe(id!),
   crash: (run, [id]) => run.node(id!).crash(),
   restart: (run, [id]) => run.node(id!).start(),
   status: (run, ids) => {
@@ -227,8 +236,10 @@ const COMMANDS: Record<string, Command> = {
       const status = run.node(id).raft?.status();
       if (status === undefined) run.print(`${id} down`);
       else {
-        run.print(`${id} ${status.role} term=${status.term} leader=${status.leader ?? '-'} committed=${status.committed} applied=${status.applied} last=${status.lastIndex}`
-          + (status.role === 'leader' ? ` lease=${status.leaseStart === null ? 'none' : `from tick ${status.leaseStart} of ${status.ticks}`}` : ''));
+        const { role, term, leader, committed, applied, lastIndex, leaseStart, ticks } = status;
+        const lease = leaseStart === null ? 'none' : `from tick ${leaseStart} of ${ticks}`;
+        run.print(`${id} ${role} term=${term} leader=${leader ?? '-'} committed=${committed} applied=${applied} last=${lastIndex}`
+          + (role === 'leader' ? ` lease=${lease}` : ''));
         for (const { id: peer, match, next, state } of status.progress) run.print(`  ${peer} ${state} match=${match} next=${next}`);
       }
     }

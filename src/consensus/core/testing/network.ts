@@ -95,7 +95,9 @@ export class Network {
     for (let ready = node.raft?.ready(); ready !== null && ready !== undefined; ready = node.raft?.ready()) {
       const crash = node.crashAt;
       if (this.#options.sendBeforePersist === true) this.#send(ready.messages);
-      if (crash === 'after-hard-state' && ready.hardState !== null && ready.mustSync) node.disk.hardState = { ...ready.hardState, commit: node.disk.hardState.commit };
+      if (crash === 'after-hard-state' && ready.hardState !== null && ready.mustSync) {
+        node.disk.hardState = { ...ready.hardState, commit: node.disk.hardState.commit };
+      }
       if (crash === 'before-persist' || crash === 'after-hard-state') return node.crash();
       node.persist(ready);
       if (crash === 'before-send') return node.crash();

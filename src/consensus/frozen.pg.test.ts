@@ -35,7 +35,8 @@ describe('agents that are frozen', () => {
     });
     let next = nextLeader();
     for (const host of HOSTS) {
-      const child = fork(fileURLToPath(new URL('testing/child.ts', import.meta.url)), [host, join(dir, host), HOSTS.join(',')], { execArgv: ['--import', 'tsx'] });
+      const program = fileURLToPath(new URL('testing/child.ts', import.meta.url));
+      const child = fork(program, [host, join(dir, host), HOSTS.join(',')], { execArgv: ['--import', 'tsx'] });
       child.on('message', (message: { to?: string; message?: unknown; led?: Omit<Stretch, 'host'>; leads?: number }) => {
         if (message.to !== undefined) children.get(message.to)?.send({ from: host, message: message.message });
         if (message.led !== undefined) stretches.push({ host, ...message.led });
