@@ -67,6 +67,8 @@ export class Logger {
   readonly #life: Lifecycle;
   #port = 0;
   #receiver: Receiver | null = null;
+  /** One receiver at a time writes to the store: changes of upstream wait for each other. */
+  #turn: Promise<void> = Promise.resolve();
   /** What members and archive need, as the agent last said; null until it has. */
   #holds: Lsn[] | null = null;
 
@@ -114,15 +116,26 @@ export class Logger {
 
   /** Follows an upstream of a term that is not below the promised one, in place of any other. */
   async follow(upstream: Upstream): Promise<void> {
-    if (upstream.term < this.#state.value.promisedTerm) {
-      throw new PgorbitError('unsafe', `this logger has promised to term ${this.#state.value.promisedTerm} and cannot follow a primary of term ${upstream.term}`);
-    }
+    const turn = this.#turn.then(() => this.#follow(upstream));
+    this.#turn = turn.catch(() => {}); // told to the caller, not to whoever comes next
+    await turn;
+  }
+
+  async #follow(upstream: Upstream): Promise<void> {
+    this.#checkTerm(upstream.term);
     this.promise(upstream.term);
     await this.#receiver?.stop();
+    this.#checkTerm(upstream.term); // another promise may have come while the old connection ended
+    if (this.#life.stopping) return;
     const { connectTimeoutMs, timeoutMs } = this.#options;
     this.#receiver = new Receiver(this.#store, upstream, { connectTimeoutMs, silenceMs: timeoutMs, now: monotonicNow });
     this.#receiver.start();
     this.#options.log('info', `following ${upstream.host}:${upstream.port} in term ${upstream.term}`);
+  }
+
+  #checkTerm(term: number): void {
+    const { promisedTerm } = this.#state.value;
+    if (term < promisedTerm) throw new PgorbitError('unsafe', `this logger has promised to term ${promisedTerm} and cannot follow a primary of term ${term}`);
   }
 
   /** What members and archive still need, as positions; until the first call nothing is purged. */
@@ -157,8 +170,9 @@ export class Logger {
   }
 
   async stop(): Promise<void> {
-    await this.#receiver?.stop();
     await this.#life.stop();
+    await this.#turn;
+    await this.#receiver?.stop();
     await this.#server.stop();
     this.#store.close();
   }

@@ -87,7 +87,7 @@ export class TestPostgres {
   }
 
   async start(): Promise<void> {
-    this.port = await freePort();
+    this.port ||= await freePort(); // the same after a restart: standbys know it
     this.configure({ port: this.port });
     await command(join(this.bin, 'pg_ctl'), ['-D', this.data, '-l', join(this.dir, 'log'), '-w', '-t', '60', 'start']);
   }

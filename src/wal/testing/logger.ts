@@ -1,0 +1,69 @@
+/** A logger in a process of its own, as an agent would run it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { LoggerClient } from '../logger/client.ts';
+import type { LoggerFile } from '../logger/main.ts';
+import { freePort } from './postgres.ts';
+
+const MAIN = fileURLToPath(new URL('../logger/main.ts', import.meta.url));
+
+export class TestLogger {
+  readonly dir: string;
+  readonly client: LoggerClient;
+  readonly config: LoggerFile;
+  output = '';
+  #child: ChildProcess | null = null;
+
+  private constructor(dir: string, config: LoggerFile) {
+    this.dir = dir;
+    this.config = config;
+    this.client = new LoggerClient(config.control);
+  }
+
+  static async create(change: Partial<LoggerFile> = {}): Promise<TestLogger> {
+    const dir = mkdtempSync(join(tmpdir(), 'pgorbit-logger-'));
+    const logger = new TestLogger(dir, { dir: join(dir, 'logger'), host: '127.0.0.1', port: await freePort(), control: join(dir, 'control'), ...change });
+    await logger.start();
+    return logger;
+  }
+
+  get port(): number {
+    return this.config.port;
+  }
+  get walDir(): string {
+    return join(this.config.dir, 'wal');
+  }
+
+  async start(): Promise<void> {
+    mkdirSync(this.config.dir, { recursive: true });
+    rmSync(this.config.control, { force: true });
+    const file = join(this.dir, 'config.json');
+    writeFileSync(file, JSON.stringify(this.config), { mode: 0o600 });
+    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.output += text;
+    });
+    this.#child = child;
+    while (!existsSync(this.config.control)) {
+      if (child.exitCode !== null) throw new Error(`the logger ended: ${this.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await this.client.status();
+  }
+
+  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    child.kill(signal);
+    return await ended;
+  }
+
+  async destroy(): Promise<void> {
+    await this.end('SIGKILL');
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
