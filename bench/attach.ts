@@ -65,7 +65,7 @@ async function measure(context: BenchContext, fs: Fs, scale: number, size: numbe
   const volume = await makeTestVolume({ fs, size });
   const cluster = await TestCluster.open({ volumes: [volume.path] });
   try {
-    await cluster.up(sharedManifest({ volume: volume.path, version: VERSION, replicas: 0, hosts: 2, recloneAbove: 0, settings: { shared_buffers: '256MB', max_wal_size: '2GB' } }));
+    await cluster.up(sharedManifest({ volume: volume.path, firstPort: cluster.firstPort, version: VERSION, replicas: 0, hosts: 2, recloneAbove: 0, settings: { shared_buffers: '256MB', max_wal_size: '2GB' } }));
     const uri = await cluster.uri();
     say(`${fs}, scale ${scale}: a ${size / GB} GB volume; making the tables`);
     await initialise(uri, scale);

@@ -23,7 +23,7 @@ export const bench: Bench = {
     const volume = await makeTestVolume({ fs, size: 8 * GB });
     const cluster = await TestCluster.open({ volumes: [volume.path] });
     try {
-      await cluster.up(sharedManifest({ volume: volume.path, version: VERSION, replicas: FEW, recloneAbove: 0 }));
+      await cluster.up(sharedManifest({ volume: volume.path, firstPort: cluster.firstPort, version: VERSION, replicas: FEW, recloneAbove: 0 }));
       const uri = await cluster.uri();
       await initialise(uri, quick ? 5 : 50);
       const writer = await Writer.start({ targets: () => targetsOf(uri) });

@@ -33,7 +33,7 @@ async function curve({ quick, say }: BenchContext, fs: 'btrfs' | 'xfs', scale: n
   const cluster = await TestCluster.open({ volumes: [volume.path] });
   try {
     // Only what is asked for is cloned again: each step is looked at by itself.
-    await cluster.up(sharedManifest({ volume: volume.path, version: VERSION, replicas: 0, hosts: REPLICAS + 1, recloneAbove: 0, settings: { max_wal_size: '2GB' } }));
+    await cluster.up(sharedManifest({ volume: volume.path, firstPort: cluster.firstPort, version: VERSION, replicas: 0, hosts: REPLICAS + 1, recloneAbove: 0, settings: { max_wal_size: '2GB' } }));
     const uri = await cluster.uri();
     await initialise(uri, scale);
     await onEach(cluster, 'checkpoint');

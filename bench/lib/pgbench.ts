@@ -36,7 +36,7 @@ export interface LoadResult {
 
 /** A load in the background. */
 export interface Load {
-  /** Ends it now and says how it went; pgbench prints its summary at SIGINT only since version 15's own end, so progress lines are read. */
+  /** Ends it now and says how it went. pgbench then prints no summary: its progress lines are read. */
   stop(): Promise<LoadResult>;
   /** Resolves when it ends by itself: a server that dies ends it. */
   ended: Promise<LoadResult>;

@@ -25,6 +25,7 @@ import { waitHealthy } from './wait.ts';
 
 /** Between looks at who still votes. */
 const POLL_MS = 200;
+const PORT_TRIES = 3;
 
 export async function carryOut(context: Context, plan: Plan, deadline: Deadline): Promise<Outcome> {
   const { wish, changes } = plan;
@@ -34,12 +35,23 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
     progress.step(text);
   };
   step('identity');
-  const file = await settleIdentity(context, plan);
-  const restart = await makeIdentity(context.home, file);
+  let file = await settleIdentity(context, plan, plan.present.file);
+  let restart = await makeIdentity(context.home, file);
   step('volumes');
   await makeVolumes(context, file.cluster);
   step(file.agents.length === 1 ? 'agent' : `${file.agents.length} agents`);
-  await startAgents(context, file, restart);
+  for (let left = PORT_TRIES; ; left -= 1) {
+    try {
+      await startAgents(context, file, restart);
+      break;
+    } catch (error) {
+      // Another program may have taken a port between our look and the agent's start; while nothing is applied, any other will do.
+      const again = specInForce(plan.present) === null ? await settleIdentity(context, plan, file) : file;
+      if (left === 0 || isDeepStrictEqual(again, file)) throw error;
+      file = again;
+      restart = await makeIdentity(context.home, file);
+    }
+  }
   progress.done(file.agents.map((agent) => `${agent.host} on ${agent.address}:${agent.port}`).join(', '));
 
   const cluster = await Cluster.open(context, file.cluster);
@@ -59,27 +71,29 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
   }
 }
 
-/** Writes who the cluster is. cluster.json comes last: where it is, the rest is there too. */
-async function settleIdentity(context: Context, { wish, spec, present }: Plan): Promise<ClusterFile> {
+/** Writes who the cluster is, going on from what is `known`. cluster.json comes last: where it is, the rest is there too. */
+async function settleIdentity(context: Context, { wish, spec, present }: Plan, known: ClusterFile | null): Promise<ClusterFile> {
   const before = specInForce(present);
-  const wanted = planAgents(present.file, before, spec);
+  const wanted = planAgents(known, before, before === null ? wish.spec : spec);
   const agents: ClusterFile['agents'] = [];
-  for (const { host, address, port } of wanted.agents) {
+  for (const { host, address, port: meant } of wanted.agents) {
+    const lost = before === null && wish.spec.hosts[host]?.port === null && meant !== null && (await isTaken(context, spec.cluster, { host, address, port: meant }));
+    const port = lost ? null : meant;
     const except = [...wanted.agents, ...agents].filter((agent) => agent.address === address).map((agent) => agent.port).filter((used) => used !== null);
     const chosen = port ?? (await findPort({ address, from: FIRST_AGENT_PORT, except: [...except, ...usedPorts(spec, address)], exactly: false }));
     if (chosen === null) throw new PgorbitError('port-in-use', `no port of ${address} is free for the agent of ${host}`);
     agents.push({ host, address, port: chosen });
   }
-  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: present.file?.clusterId ?? randomUUID(), agents, founders: wanted.founders };
-  if (before === null) await forgetFounding(context, present.file, wanted.founders);
-  if (present.file === null) await forgetGoing(context.home, spec.cluster);
+  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: known?.clusterId ?? randomUUID(), agents, founders: wanted.founders };
+  if (before === null) await forgetFounding(context, known, wanted.founders);
+  if (known === null) await forgetGoing(context.home, spec.cluster);
   await noteVolumes(context, spec, wish.demo);
   if (before === null) {
     await writeManifest(context.home, spec.cluster, wish.input.text);
     await writeApplied(context.home, spec.cluster, { source: wish.input.source, baseDir: wish.input.baseDir, sha256: sha256(wish.input.text), spec: null });
   }
-  if (!isDeepStrictEqual(file, present.file)) await writeCluster(context.home, file);
-  for (const old of present.file?.agents ?? []) {
+  if (!isDeepStrictEqual(file, known)) await writeCluster(context.home, file);
+  for (const old of known?.agents ?? []) {
     if (!agents.some((agent) => agent.host === old.host)) await stopAgent(agentDir(context.home, file.cluster, old.host));
   }
   return file;
@@ -93,6 +107,12 @@ async function forgetFounding(context: Context, file: ClusterFile | null, founde
     await stopAgent(dir);
     await rm(raftDir(dir), { recursive: true, force: true });
   }
+}
+
+/** Does another program have the port that was meant for this agent? */
+async function isTaken(context: Context, cluster: string, agent: ClusterFile['agents'][number]): Promise<boolean> {
+  if ((await runningAgent(agentDir(context.home, cluster, agent.host))) !== null) return false;
+  return (await findPort({ address: agent.address, from: agent.port, except: [], exactly: true })) === null;
 }
 
 /** All at once: each takes most of a second to load. */

@@ -29,7 +29,10 @@ export class Cluster {
   static async open(context: Context, name: string): Promise<Cluster> {
     const file = await readCluster(context.home, name);
     if (file === null) throw new PgorbitError('no-such-cluster', `there is no cluster ${name} in ${context.home}`, { hint: '`pgorbit up` makes one' });
-    const identity = await readIdentity(adminDir(context.home, name));
+    const identity = await readIdentity(adminDir(context.home, name)).catch((cause: unknown) => {
+      if (!(cause instanceof PgorbitError) || cause.code !== 'no-such-cluster') throw cause;
+      throw new PgorbitError('operation-failed', `cluster ${name} is only half made: an \`up\` was interrupted`, { hint: '`pgorbit up` finishes it; `pgorbit destroy --yes` removes it', cause });
+    });
     return new Cluster(file, new Map(file.agents.map((agent: AgentAddress) => [agent.host, new RpcClient(agent, identity)])));
   }
 

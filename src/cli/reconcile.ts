@@ -81,7 +81,8 @@ async function check(context: Context, wish: Wish): Promise<Plan> {
   const present = await readPresent(context, wish.spec.cluster);
   if (wish.revision !== null && wish.revision !== present.revision) throw changedMeanwhile(wish.spec.cluster);
   const before = specInForce(present);
-  const spec = keepPorts(before, wish.spec, present.file?.agents);
+  // Until something is applied, an agent's port is no more than a choice that may be made again.
+  const spec = keepPorts(before, wish.spec, before === null ? [] : present.file?.agents);
   const primaries = Object.fromEntries((present.status?.groups ?? []).map((group) => [group.name, group.primary]));
   refuseRemovedPrimary(spec, primaries);
   planAgents(present.file, before, spec);

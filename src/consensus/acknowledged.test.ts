@@ -71,10 +71,10 @@ describe.each([3, 5])('a change acknowledged by %i agents', (size) => {
     const marks: Marks = { acknowledged: [], refused: [] };
     const seen = { length: 0 };
     const writes: Promise<void>[] = [];
-    for (let step = 0; step < 60; step += 1) {
+    for (let step = 0; step < 90; step += 1) {
       for (const name of cluster.up()) if (draw(2) === 0) writes.push(append(name, `${step}-${name}`, marks, seen));
       await cluster.advance(50 + draw(500));
-      if (draw(3) === 0) await disturb(draw);
+      if (draw(5) === 0) await disturb(draw);
     }
     cluster.heal();
     for (const name of names) {
@@ -86,7 +86,7 @@ describe.each([3, 5])('a change acknowledged by %i agents', (size) => {
     expect(new Set(final).size).toBe(final.length);
     expect(marks.acknowledged.filter((mark) => !final.includes(mark))).toEqual([]);
     expect(marks.refused.filter((mark) => final.includes(mark))).toEqual([]);
-    expect(marks.acknowledged.length).toBeGreaterThan(10);
+    expect(marks.acknowledged.length).toBeGreaterThan(5);
     expect(cluster.fatal).toEqual([]);
     expect(cluster.errors).toEqual([]);
   }, 60_000);

@@ -8,7 +8,7 @@ import type { Clock } from './clock.ts';
 import type { RaftStatus } from './core/raft.ts';
 
 export interface LeadershipSource {
-  status(): RaftStatus;
+  status(): Pick<RaftStatus, 'id' | 'role' | 'term' | 'leader'>;
   leaseEnd(): number;
 }
 

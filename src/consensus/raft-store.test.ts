@@ -79,22 +79,23 @@ describe('RaftStore', () => {
 
   it('ends a leadership for its listeners before another begins', async () => {
     cluster = await TestCluster.of(THREE);
-    for (let round = 0; round < 5; round += 1) {
-      const leader = await cluster.leader();
-      cluster.partition([leader]);
-      await cluster.advance(4000);
+    // Nobody asks: only what the stores tell of themselves counts here.
+    const told = (): string[] => cluster.names().filter((name) => cluster.hosts.get(name)!.told.self);
+    const both: string[][] = [];
+    const pass = (ms: number): Promise<void> => cluster.clock.advance(ms, () => {
+      if (told().length > 1) both.push(told());
+    });
+    const leaders = new Set<string>();
+    for (let round = 0; round < 12; round += 1) {
+      await pass(3000);
+      for (const name of told()) leaders.add(name);
+      cluster.partition(told());
+      await pass(3000);
       cluster.heal();
-      await cluster.advance(2000);
     }
-    let leading: string | null = null;
-    const overlaps: string[] = [];
-    for (const { host, self } of cluster.story) {
-      if (self && leading !== null && leading !== host) overlaps.push(`${leading} and ${host}`);
-      if (self) leading = host;
-      else if (leading === host) leading = null;
-    }
-    expect(overlaps).toEqual([]);
-    expect(cluster.story.filter(({ self }) => self).length).toBeGreaterThan(4);
+    expect(both).toEqual([]);
+    expect(leaders.size).toBeGreaterThan(1);
+    expect(cluster.story.filter(({ self }) => self).length).toBeGreaterThan(6);
   });
 
   it('never lets an agent lead that was frozen past its lease, not even in the moment in which it wakes', async () => {

@@ -48,11 +48,11 @@ export class RaftStore implements StateStore {
   readonly #machine = new StateMachine();
   readonly #watchers: Watchers;
   readonly #asks: Asks;
+  readonly #leadership: LeadershipWatch;
   readonly #wakers = new Set<() => void>();
   #driver: Driver | undefined;
   #desk: LeaderDesk | undefined;
   #barrier: ReadBarrier | undefined;
-  #leadership: LeadershipWatch | undefined;
   #stopped = false;
   #failure: unknown;
   #requests = 0;
@@ -66,6 +66,10 @@ export class RaftStore implements StateStore {
     this.#timing = { ...DEFAULT_TIMING, ...options.timing };
     this.#watchers = new Watchers(this.#machine, options.onError);
     this.#asks = new Asks(this.#options.clock, `${options.self}.${this.#options.run}`);
+    this.#leadership = new LeadershipWatch({
+      status: () => this.#driver?.status() ?? { id: options.self, role: 'follower', term: 0, leader: null },
+      leaseEnd: () => this.#driver?.leaseEnd() ?? -Infinity,
+    }, this.#options.clock, options.onError);
   }
 
   /**
@@ -78,7 +82,7 @@ export class RaftStore implements StateStore {
   }
 
   start(): void {
-    const { self, storage, clock, random, transport, compactAfter, onError, run } = this.#options;
+    const { self, storage, clock, random, transport, compactAfter, run } = this.#options;
     this.#driver = new Driver({
       self, timing: this.#timing, storage, machine: this.#machine, clock, random, compactAfter,
       send: (to, message) => transport.send(to, asWire(message)),
@@ -88,8 +92,6 @@ export class RaftStore implements StateStore {
     });
     this.#desk = new LeaderDesk(self, this.#driver);
     this.#barrier = new ReadBarrier(this.#driver, clock, `${self}.${run}`, this.#timing.electionMs / 2);
-    this.#leadership = new LeadershipWatch(this.#driver, clock, onError);
-    for (const listener of this.#early) this.#leadership.onChange(listener);
     transport.onMessage((from, message) => this.#receive(from, message));
     this.#driver.start();
   }
@@ -97,7 +99,7 @@ export class RaftStore implements StateStore {
   /** Ends everything and waits for it. A leader lets go first: hand over with transferLeader() to spare the election. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#leadership?.stop();
+    this.#leadership.stop();
     const stopped = this.#driver?.stop();
     this.#letGo();
     await stopped;
@@ -141,17 +143,11 @@ export class RaftStore implements StateStore {
   }
 
   leadership(): Leadership {
-    return this.#leadership?.now() ?? { leader: null, self: false, term: 0 };
+    return this.#leadership.now();
   }
 
-  readonly #early = new Set<(leadership: Leadership) => void>();
-
   onLeadership(onChange: (leadership: Leadership) => void): () => void {
-    if (this.#leadership !== undefined) return this.#leadership.onChange(onChange);
-    this.#early.add(onChange);
-    return () => {
-      this.#early.delete(onChange);
-    };
+    return this.#leadership.onChange(onChange);
   }
 
   // ---------------------------------------------------------------- membership
@@ -261,7 +257,7 @@ export class RaftStore implements StateStore {
   // ---------------------------------------------------------------- events
 
   #progress(): void {
-    this.#leadership?.refresh();
+    this.#leadership.refresh();
     const leader = this.#driver?.status().leader ?? null;
     if (leader === this.#leaderSeen) return;
     this.#leaderSeen = leader;
@@ -272,7 +268,7 @@ export class RaftStore implements StateStore {
 
   #fail(error: unknown): void {
     this.#failure = error;
-    this.#leadership?.stop();
+    this.#leadership.stop();
     this.#letGo();
     this.#options.onFatal(error);
   }

@@ -77,7 +77,7 @@ export interface Endpoint {
   port: number;
 }
 
-/** Whom a promotion takes over from. On a shared volume its data directory holds every acknowledged commit. */
+/** Whom a promotion takes over from: who may have accepted writes before. On a shared volume its data are at hand. */
 export interface Predecessor {
   member: string;
   host: string;
@@ -94,8 +94,8 @@ export type Goal =
   | { kind: 'primary'; slots: string[]; synchronousNames: string }
   /** Follow `upstream`; attach by clone or base backup where there is no data of this incarnation. */
   | { kind: 'follow'; upstream: Endpoint; slot: string }
-  /** Fence the predecessor, replay what it acknowledged, and only then accept writes. */
-  | { kind: 'promote'; predecessor: Predecessor | null; synchronousNames: string }
+  /** Fence the predecessors and replay what they acknowledged, one after the other; only then accept writes. */
+  | { kind: 'promote'; predecessors: Predecessor[]; synchronousNames: string }
   /** Write out dirty pages, so that the stop which follows is short; stay what it is. */
   | { kind: 'checkpoint' }
   /** Be stopped when no client is connected. `patient` waits for that moment; otherwise new clients are turned away at once. */
@@ -127,8 +127,11 @@ export interface MemberRecord {
 /** A change of primary that is under way. */
 export interface Promotion {
   candidate: string;
-  /** Whom it takes over from; null when the predecessor's storage is gone for good. */
-  predecessor: Predecessor | null;
+  /**
+   * Whom it takes over from, in the order in which they may have accepted writes: the old primary, then each candidate
+   * whose promotion was given up (nobody knows how far it came). Empty when their storage is gone for good.
+   */
+  predecessors: Predecessor[];
   /** A switchover: the predecessor was stopped cleanly and comes back without a rebuild. */
   planned: boolean;
   /** The operation that asked for it, or null for a failover. */

@@ -32,6 +32,8 @@ export class TestCluster {
   readonly home: string;
   /** A folder for a volume on the temporary folder's file system. */
   readonly volume: string;
+  /** Where 40 ports begin that nobody else is likely to choose: below the kernel's own, above what pgorbit chooses. */
+  readonly firstPort = 10_000 + 40 * Math.floor(Math.random() * 500);
   readonly #environment: NodeJS.ProcessEnv;
   readonly #volumes: readonly string[];
   readonly #undo: () => Promise<void>;

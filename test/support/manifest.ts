@@ -13,6 +13,8 @@ export interface ManifestOptions {
   replicas?: number;
   /** Default: one a member, at most 3. */
   hosts?: number;
+  /** Agents listen from here on, members from 20 above; without it pgorbit chooses, and may choose what another test chooses too. */
+  firstPort?: number;
   failover?: 'automatic' | 'manual';
   recloneAbove?: number;
   checkpoint?: 'fast' | 'spread';
@@ -23,12 +25,13 @@ export interface ManifestOptions {
 export function sharedManifest(options: ManifestOptions): string {
   const replicas = options.replicas ?? 2;
   const hosts = Array.from({ length: options.hosts ?? Math.min(replicas + 1, 3) }, (_, i) => `h${i + 1}`);
-  const members = Array.from({ length: replicas + 1 }, (_, i) => `      n${i + 1}: { host: ${hosts[i % hosts.length]}, role: ${i === 0 ? 'primary' : 'replica'} }`);
+  const port = (above: number): string => (options.firstPort === undefined ? '' : `, port: ${options.firstPort + above}`);
+  const members = Array.from({ length: replicas + 1 }, (_, i) => `      n${i + 1}: { host: ${hosts[i % hosts.length]}, role: ${i === 0 ? 'primary' : 'replica'}${port(20 + i)} }`);
   const settings = Object.entries(options.settings ?? {}).map(([name, value]) => `      ${name}: ${value}`);
   return [
     `cluster: ${options.cluster ?? 'test'}`,
     ...(options.version === undefined ? [] : [`engine: { kind: postgres, version: ${options.version} }`]),
-    `hosts: { ${hosts.map((host) => `${host}: 127.0.0.1`).join(', ')} }`,
+    `hosts: { ${hosts.map((host, i) => `${host}: { address: 127.0.0.1${port(i)} }`).join(', ')} }`,
     `volumes:\n  main: { path: ${JSON.stringify(options.volume)}, driver: ${options.driver ?? 'auto'}${options.size === undefined ? '' : `, size: ${options.size}`} }`,
     'groups:\n  main:\n    storage: shared\n    volume: main\n    commit: async',
     ...(options.failover === undefined ? [] : [`    failover: ${options.failover}`]),

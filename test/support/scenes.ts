@@ -43,7 +43,7 @@ export async function whyNotHere(scene: Scene): Promise<string | null> {
 export function whyNoEngine(version: number): string | null {
   if (version === DEBIAN_15) return existsSync('/usr/lib/postgresql/15/bin/postgres') ? null : 'postgresql-15 is not installed';
   try {
-    createRequire(import.meta.url).resolve(`${embeddedPackage()}/package.json`);
+    createRequire(import.meta.url).resolve(embeddedPackage());
     return null;
   } catch {
     return `${embeddedPackage()} is not installed`;

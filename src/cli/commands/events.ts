@@ -29,7 +29,6 @@ export const define: Define = (command, declare) => {
       const shown = number === undefined ? all : all.slice(all.length - Math.min(number, all.length));
       for (const event of shown) context.out.text(renderEvent(event, context.style));
       context.out.document(shown);
-      context.background = 'The cluster goes on.';
       while (options.follow === true && !context.signal.aborted) {
         await sleep(POLL_MS, context.signal);
         for (const event of await reader.next()) context.out.text(renderEvent(event, context.style));

@@ -28,7 +28,6 @@ export const define: Define = (command, declare) => {
       let chunk = await read(-1);
       context.out.text(chunk.text);
       context.out.document({ group: group.name, member: member.name, text: chunk.text, offset: chunk.offset });
-      context.background = `${member.name} goes on.`;
       while (options.follow === true && !context.signal.aborted) {
         await sleep(POLL_MS, context.signal);
         if (context.signal.aborted) break;

@@ -34,7 +34,6 @@ async function statusOf(context: Context, cluster: Cluster): Promise<StatusDocum
 }
 
 async function watch(context: Context, cluster: Cluster): Promise<void> {
-  context.background = 'The cluster goes on.';
   while (!context.signal.aborted) {
     const text = renderStatus(await statusOf(context, cluster), context.style);
     // Home, then each line cleared to its end, then the rest of the screen: no flicker.

@@ -21,16 +21,14 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   const { record, spec } = context;
   const operation = record.operation;
   // No longer in the manifest: goes, unless it still is what everyone depends on.
-  if (spec.members[member.name] === undefined && member.name !== record.primary && member.name !== record.promotion?.candidate) {
-    return { kind: 'remove' };
-  }
+  if (spec.members[member.name] === undefined && !isNeeded(context, member.name)) return { kind: 'remove' };
   // The group does not exist yet: its first member makes it.
   if (record.systemIdentifier === null) return { kind: 'create' };
   if (record.promotion !== null) {
-    const { candidate, predecessor } = record.promotion;
-    if (member.name === candidate) return { kind: 'promote', predecessor, synchronousNames: '' };
-    // The old primary stays down until there is a new one to follow.
-    if (member.name === predecessor?.member) return { kind: 'stop' };
+    const { candidate, predecessors } = record.promotion;
+    if (member.name === candidate) return { kind: 'promote', predecessors, synchronousNames: '' };
+    // Whoever may have accepted writes stays down until there is a new primary to follow.
+    if (predecessors.some((one) => one.member === member.name)) return { kind: 'stop' };
     // The others wait on the line: whom they will follow is not known before the promotion is done.
     return member.goal.kind === 'follow' ? member.goal : { kind: 'stop' };
   }
@@ -48,6 +46,12 @@ function goalOf(context: Context, member: MemberRecord): Goal {
     upstream: endpoint(context.member(record.primary)),
     slot: slotName(member.name),
   };
+}
+
+/** The primary, and while another takes over: the candidate, and those whose WAL it has yet to read. */
+function isNeeded({ record }: Context, name: string): boolean {
+  const { primary, promotion } = record;
+  return name === primary || name === promotion?.candidate || promotion?.predecessors.some(({ member }) => member === name) === true;
 }
 
 /** One slot for each member that follows: none for one that goes, so that it never pins WAL. */

@@ -57,6 +57,11 @@ function switchover(context: Context, operation: Of<'switchover'>): boolean {
       finish(context, false, `${operation.from} did not stop within ${STEP_MS / 1000} s: it stays the primary`);
       return true;
     }
+    if (!isElectable(context, operation.to)) {
+      context.changeMember(operation.from, { restarts: context.member(operation.from).restarts + 1 });
+      finish(context, false, `${operation.to} went away while ${operation.from} stopped: ${operation.from} is started again`);
+      return true;
+    }
     startPromotion(context, operation.to, { planned: from.cleanStop === true, operation: operation.id });
     context.change({ operation: { ...operation, step: 'promote' } });
     return true;
@@ -67,6 +72,10 @@ function switchover(context: Context, operation: Of<'switchover'>): boolean {
 function promote(context: Context, operation: Of<'promote'>): boolean {
   if (context.record.primary === operation.to) {
     finish(context, true, `${operation.to} is the primary`);
+    return true;
+  }
+  if (!isElectable(context, operation.to)) {
+    finish(context, false, `${operation.to} is no longer a running replica: it can't be promoted`);
     return true;
   }
   startPromotion(context, operation.to, { planned: false, operation: operation.id });

@@ -6,6 +6,8 @@ import { finish } from './finish.ts';
 export const PROMOTION_MS = 15_000;
 /** A primary of whom nobody hears for this long, after its last report has gone stale, is lost. */
 const SILENT_MS = 2_000;
+/** How often in a row a candidate may fail. */
+const FAILURES_BEFORE_NEXT = 2;
 /** How long a dead primary's agent may take to read its pg_control. */
 const LOOK_MS = 1_000;
 
@@ -36,7 +38,7 @@ export function startPromotion(context: Context, candidate: string, how: { plann
   context.change({
     term: record.term + 1,
     primary: null,
-    promotion: { candidate, predecessor: old === null ? null : { member: old.name, host: old.host }, ...how },
+    promotion: { candidate, predecessors: old === null ? [] : [{ member: old.name, host: old.host }], ...how },
   });
 }
 
@@ -74,7 +76,6 @@ export function promoted(context: Context): boolean {
   if (promotion === null) return false;
   const report = context.report(promotion.candidate);
   if (!report?.ready || report.inRecovery !== false || report.term !== term) return false;
-  const old = promotion.predecessor?.member;
   context.change({ primary: promotion.candidate, promotion: null });
   context.changeMember(promotion.candidate, { joined: true, rebuilds: 0 });
   context.tell({
@@ -82,35 +83,37 @@ export function promoted(context: Context): boolean {
     message: `${promotion.candidate} is the primary of term ${term}, timeline ${report.timeline}`,
   });
   // A predecessor that died keeps nothing that the new primary lacks, but its files may be torn: it comes back by a new clone.
-  if (old !== undefined && context.record.members[old] !== undefined && !promotion.planned) {
-    context.changeMember(old, { incarnation: context.member(old).incarnation + 1, joined: false });
+  for (const { member: old } of promotion.planned ? [] : promotion.predecessors) {
+    if (context.record.members[old] !== undefined) context.changeMember(old, { incarnation: context.member(old).incarnation + 1, joined: false });
   }
-  if (promotion.operation !== null) finish(context, true, `${promotion.candidate} is the primary now`);
+  const { operation } = context.record;
+  if (promotion.operation !== null && operation !== null && 'to' in operation) {
+    const asked = operation.to === promotion.candidate;
+    finish(context, asked, `${asked ? '' : `${operation.to} could not be promoted: `}${promotion.candidate} is the primary now`);
+  }
   return true;
 }
 
+/**
+ * Nobody knows how far a candidate came that is given up: it may have begun to accept writes. So it joins those from
+ * whom the next one takes over, and is fenced and replayed like them. The old primary is the last resort, and comes
+ * back the same way.
+ */
 export function promotionFailed(context: Context): boolean {
   const { promotion } = context.record;
   if (promotion === null) return false;
   const report = context.report(promotion.candidate);
   const slow = context.heldFor(`promotion:${context.record.term}`, true) > PROMOTION_MS && report?.step !== 'replaying';
-  const broken = report !== null && ((report.pid === null && report.state === 'failed') || report.failures >= 2);
+  const tried = report !== null && report.goalTerm === context.record.term;
+  const broken = tried && ((report.pid === null && report.state === 'failed') || report.failures >= FAILURES_BEFORE_NEXT);
   if (!slow && !broken) return false;
-  const why = broken ? (report?.error?.message ?? 'it failed') : `it took more than ${PROMOTION_MS / 1000} s`;
-  const next = candidates(context).find((name) => name !== promotion.candidate);
-  const predecessor = promotion.predecessor;
-  if (next !== undefined) {
-    context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next } });
-    context.tell({ level: 'error', kind: 'promotion-failed', member: promotion.candidate, message: `promoting ${promotion.candidate} failed (${why}); ${next} is tried next` });
-    return true;
-  }
-  if (predecessor === null || context.record.members[predecessor.member] === undefined) return false;
-  // Nobody else can: the old primary has every acknowledged commit on its own disk. It runs again, in a new term.
-  context.change({ term: context.record.term + 1, primary: predecessor.member, promotion: null });
-  context.changeMember(predecessor.member, { restarts: context.member(predecessor.member).restarts + 1 });
-  const candidate = context.member(promotion.candidate);
-  context.changeMember(candidate.name, { incarnation: candidate.incarnation + 1, joined: false });
-  context.tell({ level: 'error', kind: 'promotion-failed', member: promotion.candidate, message: `promoting ${promotion.candidate} failed (${why}) and there is no other candidate: ${predecessor.member} is started again` });
-  if (promotion.operation !== null) finish(context, false, `promoting ${promotion.candidate} failed: ${why}; ${predecessor.member} is the primary again`);
+  const next = candidates(context).find((name) => name !== promotion.candidate)
+    ?? promotion.predecessors.find(({ member }) => context.record.members[member] !== undefined)?.member;
+  if (next === undefined) return false;
+  const failed = context.member(promotion.candidate);
+  const predecessors = [...promotion.predecessors, { member: failed.name, host: failed.host }].filter(({ member }) => member !== next);
+  const why = broken ? (report.error?.message ?? 'it failed') : `it took more than ${PROMOTION_MS / 1000} s`;
+  context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, predecessors, planned: false } });
+  context.tell({ level: 'error', kind: 'promotion-failed', member: failed.name, message: `promoting ${failed.name} failed (${why}); ${next} is tried next` });
   return true;
 }

@@ -44,6 +44,8 @@ export interface MemberEnvironment {
   tell: (event: EventDraft) => void;
   /** Something changed that the runner should look at. */
   wake: () => void;
+  /** The report says something new; there is nothing to look at. */
+  progressed: () => void;
 }
 
 /** What the group's record and the manifest say of this member at the moment. */
@@ -88,7 +90,7 @@ export class Member {
 
   nowDoing(step: string | null): void {
     this.step = step;
-    this.environment.wake();
+    this.environment.progressed();
   }
 
   tell(event: EventDraft): void {
@@ -297,7 +299,7 @@ export class Member {
     await acquireLock(place.dir, me);
     let postmaster: Postmaster;
     try {
-      await this.#refuseFenced(as);
+      await this.#refuseFenced(as, orders.term);
       const marker = await holdingOf(place);
       const incarnation = marker.kind === 'data' ? marker.marker.incarnation : 0;
       await writeRuntime(place.homeDir, { restarts: orders.record.restarts, incarnation });
@@ -318,7 +320,7 @@ export class Member {
     this.#watch(postmaster);
     await transferLock(place.dir, me, await this.#owner(postmaster.id.pid));
     try {
-      await this.#refuseFenced(as);
+      await this.#refuseFenced(as, orders.term);
     } catch (error) {
       await stopPostgres(postmaster, 'immediate', FAST_STOP_MS);
       throw error;
@@ -328,11 +330,14 @@ export class Member {
     this.#pending = { at: -Infinity, names: [] };
   }
 
-  /** A fenced folder may be started as a standby, never as a primary of the term that fenced it or an earlier one. */
-  async #refuseFenced(as: 'primary' | 'standby'): Promise<void> {
+  /**
+   * A fenced folder may be started as a standby, never as a primary of the term that fenced it or an earlier one.
+   * @param term of the orders that the start obeys: newer ones may have come since, and a later fence with them.
+   */
+  async #refuseFenced(as: 'primary' | 'standby', term: number): Promise<void> {
     const fenced = await readFenced(this.place.dir);
-    if (as === 'standby' || fenced === null || fenced < this.orders.term) return;
-    throw new PgorbitError('fenced', `${this.place.member} was fenced in term ${fenced} and may not accept writes in term ${this.orders.term}`);
+    if (as === 'standby' || fenced === null || fenced < term) return;
+    throw new PgorbitError('fenced', `${this.place.member} was fenced in term ${fenced} and may not accept writes in term ${term}`);
   }
 
   /** @returns true when it is down; false while a smart stop still waits for clients. */

@@ -47,6 +47,8 @@ export type Step =
 
 const reached: Step = { do: 'nothing', reached: true };
 const waiting: Step = { do: 'nothing', reached: false };
+/** A stop that an earlier goal began, and that may wait for clients: it is brought to its end. */
+const finishStop: Step = { do: 'stop', mode: 'fast' };
 const refused = (code: ErrorReport['code'], message: string): Step => ({ do: 'nothing', reached: false, error: { code, message } });
 
 export interface StepInput {
@@ -104,6 +106,7 @@ function primary({ facts, member, term }: StepInput): Step {
     if (data.standbySignal) return refused('unsafe', `${member.name} holds a standby's data: it becomes a primary only by a promotion`);
     return facts.startedFor < member.restarts ? { do: 'start', as: 'primary' } : waiting;
   }
+  if (facts.process === 'stopping') return finishStop;
   if (facts.process !== 'ready') return waiting;
   if (facts.inRecovery) return refused('unsafe', `${member.name} runs as a standby: it becomes a primary only by a promotion`);
   if (data.term !== term) return { do: 'mark-term' };
@@ -121,21 +124,30 @@ function follow({ facts, member, term }: StepInput): Step {
     return data !== null || facts.debris ? { do: 'set-aside' } : { do: 'attach' };
   }
   if (facts.process === 'none') return { do: 'start', as: 'standby' };
+  if (facts.process === 'stopping') return finishStop;
   if (facts.process !== 'ready') return waiting;
   // It was a primary: what it is now it becomes by a clean stop and a start as a standby.
   if (facts.inRecovery === false) return { do: 'stop', mode: 'fast' };
   if (data.term !== term) return { do: 'mark-term' };
   if (!facts.configured) return { do: 'configure' };
-  return facts.startedFor < member.restarts ? { do: 'stop', mode: 'fast' } : reached;
+  if (facts.startedFor < member.restarts) return { do: 'stop', mode: 'fast' };
+  // Slots of its time as a primary would keep WAL for ever.
+  return facts.slots ? reached : { do: 'sync-slots' };
 }
 
+/**
+ * The marker's term is written just before the promotion: data of this term without standby.signal have been promoted
+ * in it, and any other that accept writes, or did, first become a standby, to take over from those who came after.
+ */
 function promote({ facts, member, term }: StepInput): Step {
   const { data } = facts;
   if (data === null || data.incarnation !== member.incarnation) return refused('unsafe', `${member.name} has no data of its own to promote`);
-  if (facts.process === 'none') {
-    return data.standbySignal ? { do: 'start', as: 'standby' } : { do: 'start', as: 'primary' };
+  if (facts.fencedTerm !== null && facts.fencedTerm >= term) {
+    return refused('fenced', `${member.name} was fenced in term ${facts.fencedTerm}: it may not be promoted in term ${term}`);
   }
+  if (facts.process === 'none') return { do: 'start', as: data.standbySignal || data.term !== term ? 'standby' : 'primary' };
+  if (facts.process === 'stopping') return finishStop;
   if (facts.process !== 'ready') return waiting;
   if (facts.inRecovery) return { do: 'take-over' };
-  return data.term === term ? reached : { do: 'mark-term' };
+  return data.term === term ? reached : { do: 'stop', mode: 'fast' };
 }

@@ -32,10 +32,10 @@ export class MemberRunner {
   #halted = false;
   #published = '';
 
-  constructor(place: Place, environment: Omit<MemberEnvironment, 'wake'>, orders: Orders, publish: (report: MemberReport) => void) {
+  constructor(place: Place, environment: Omit<MemberEnvironment, 'wake' | 'progressed'>, orders: Orders, publish: (report: MemberReport) => void) {
     this.#bell = new Bell();
     this.#publish = publish;
-    this.member = new Member(place, { ...environment, wake: () => this.#woken() }, orders);
+    this.member = new Member(place, { ...environment, wake: () => this.#woken(), progressed: () => this.#tell() }, orders);
   }
 
   start(life: Lifecycle): void {

@@ -29,24 +29,31 @@ const POLL_MS = 10;
 const PROMOTE_MS = 20_000;
 
 export async function takeOver(member: Member, goal: Extract<Goal, { kind: 'promote' }>, term: number, signal: AbortSignal): Promise<void> {
-  const started = performance.now();
-  const { predecessor } = goal;
-  let story = 'nobody to take over from';
-  if (predecessor !== null && member.place.dirOf !== null) {
-    const dir = member.place.dirOf(predecessor.member);
-    member.nowDoing(`fencing ${predecessor.member}`);
-    const fenced = await fencePredecessor(member, dir, predecessor.member, term);
-    const fencedAt = performance.now();
+  const { dirOf } = member.place;
+  const story: string[] = [];
+  const dirs = dirOf === null ? [] : goal.predecessors.map(({ member: name }) => ({ name, dir: dirOf(name) }));
+  // All of them are down before the first one's WAL is read.
+  for (const { name, dir } of dirs) {
+    const started = performance.now();
+    member.nowDoing(`fencing ${name}`);
+    const how = await fencePredecessor(member, dir, name, term);
+    story.push(`fenced ${name} (${how}) in ${ms(performance.now() - started)}`);
+  }
+  for (const { name, dir } of dirs) {
+    const started = performance.now();
     member.nowDoing('replaying');
     const end = await replayAll(member, join(dir, 'data'), signal);
-    story = `fenced ${predecessor.member} (${fenced}) in ${ms(fencedAt - started)}, replayed its WAL to ${formatLsn(end)} in ${ms(performance.now() - fencedAt)}`;
+    story.push(end === null ? `had all of ${name}'s WAL` : `replayed ${name}'s WAL to ${formatLsn(end)} in ${ms(performance.now() - started)}`);
   }
   const promoting = performance.now();
   member.nowDoing('promoting');
+  // The last moment to heed an order that superseded this one.
+  signal.throwIfAborted();
+  // First the mark: whoever finds it on data that accept writes knows that everything was replayed before.
+  await member.markTerm(term);
   await promote(member, signal);
   await closeRestore(member.place.homeDir);
-  await member.markTerm(term);
-  member.tell({ level: 'info', kind: 'took-over', message: `${member.place.member} took over: ${story}, promoted in ${ms(performance.now() - promoting)}` });
+  member.tell({ level: 'info', kind: 'took-over', message: `${member.place.member} took over: ${story.join(', ') || 'nobody to take over from'}, promoted in ${ms(performance.now() - promoting)}` });
 }
 
 /**
@@ -77,8 +84,11 @@ async function refuseLiving(dir: string, name: string): Promise<void> {
   });
 }
 
-/** Replays the predecessor's WAL up to its last valid record. @returns that position. */
-async function replayAll(member: Member, dataDir: string, signal: AbortSignal): Promise<Lsn> {
+/**
+ * Replays the predecessor's WAL up to its last valid record.
+ * @returns that position, or null where this member is on a later timeline: whoever began that one had replayed all this.
+ */
+async function replayAll(member: Member, dataDir: string, signal: AbortSignal): Promise<Lsn | null> {
   const control = await readControlFile(dataDir);
   const own = (await member.facts()).systemIdentifier;
   if (own !== null && control.systemIdentifier !== own) {
@@ -87,6 +97,7 @@ async function replayAll(member: Member, dataDir: string, signal: AbortSignal): 
   await member.letReplayRun();
   const walDir = join(dataDir, 'pg_wal');
   const timeline = await newestTimeline(walDir, control.walSegmentSize);
+  if ((await newestTimeline(join(member.place.dataDir, 'pg_wal'), control.walSegmentSize)) > timeline) return null;
   const found = await findWalEnd({
     walDir, timeline, signal,
     from: await startOfScan(walDir, timeline, await replayed(member)),
