@@ -98,6 +98,9 @@ function health(spec: GroupSpec, record: GroupRecord | null, members: MemberStat
   if (record.promotion !== null) return { state: 'down', reason: `${record.promotion.candidate} is being promoted in term ${record.term}` };
   if (record.primary === null) return { state: 'down', reason: 'the first member is being made' };
   const primary = members.find((member) => member.name === record.primary);
+  if (primary?.state === 'unknown' && members.some((member) => member.state === 'streaming')) {
+    return { state: 'degraded', reason: `the agent of ${primary.host} does not report; its primary ${primary.name} lives: replicas stream from it` };
+  }
   if (primary === undefined || primary.state !== 'running') {
     const why = primary?.error?.message ?? (primary?.state === 'unknown' ? `the agent of ${primary.host} does not report` : `it is ${primary?.state ?? 'missing'}`);
     return { state: 'down', reason: `the primary ${record.primary} does not accept writes: ${why}` };
