@@ -21,6 +21,8 @@ export const manifestFile = (home: string, cluster: string): string => join(home
 export const adminDir = (home: string, cluster: string): string => join(home, cluster, 'admin');
 export const hostDir = (home: string, cluster: string, host: string): string => join(home, cluster, host);
 export const agentDir = (home: string, cluster: string, host: string): string => join(home, cluster, host, 'agent');
+/** An agent's part of the cluster's state, in its folder. */
+export const raftDir = (agentFolder: string): string => join(agentFolder, 'raft');
 export const memberDir = (home: string, cluster: string, host: string, group: string, member: string): string =>
   join(home, cluster, host, 'members', group, member);
 /** A member's folder on a shared volume: PGDATA is `data` in it. */

@@ -1,5 +1,5 @@
 /**
- * One host's agent: its store, its members, its volumes, and, where it decides, the decider. Everything that it starts
+ * One host's agent: its part in the consensus, its members, its volumes, and, while it leads, the decider. Everything that it starts
  * belongs to one Lifecycle; its members' postgres processes belong to nobody and outlive it.
  */
 import { join } from 'node:path';
@@ -8,23 +8,29 @@ import { agentOf } from './config.ts';
 import { Decider } from './decider.ts';
 import { ClusterView } from './documents.ts';
 import { handlersOf } from './handlers.ts';
+import { leaderless } from './leader.ts';
 import type { Identity } from './identity/ca.ts';
 import { HostMembers } from './members.ts';
 import { reclaimWal } from './reclaim.ts';
 import { REPORT_TIMEOUT_MS, Reporter, type ReportRequest } from './reporter.ts';
 import { RpcClient } from './rpc/client.ts';
-import { startRpcServer, type Handlers, type RpcServer } from './rpc/server.ts';
+import { RpcRaftTransport } from './raft-transport.ts';
+import { startRpcServer, type RpcServer } from './rpc/server.ts';
 import { HostVolumes } from './volumes.ts';
+import { settleVoters } from './voters.ts';
+import type { Leadership } from '../state/store.ts';
 import type { OsUser } from '../engine/osuser.ts';
-import { agentDir } from '../home.ts';
+import { FileLog } from '../consensus/log/file-log.ts';
+import { RaftStore } from '../consensus/raft-store.ts';
+import { agentDir, raftDir } from '../home.ts';
 import { Lifecycle } from '../lifecycle.ts';
 import { EventLog } from '../observe/event-log.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
-import { RemoteStore } from '../state/remote.ts';
-import { stateHandlers } from '../state/serve.ts';
-import { SingleStore } from '../state/single.ts';
 
+/** Agents on a busy machine answer late: better a slower election than one too many. */
+const TIMING = { tickMs: 100, heartbeatMs: 300, electionMs: 1_500 };
+const VOTERS_EVERY_MS = 1_000;
 const SPACE_EVERY_MS = 5_000;
 const SHARE_WAL_EVERY_MS = 60_000;
 /** Background sharing reads no faster than this, so that it stays behind the load. */
@@ -45,32 +51,42 @@ export class Agent {
   readonly config: AgentConfig;
   readonly log: Log;
   readonly events: EventLog;
-  readonly store: SingleStore | RemoteStore;
+  readonly store: RaftStore;
+  readonly transport: RpcRaftTransport;
   readonly view: ClusterView;
   readonly volumes: HostVolumes;
   readonly members: HostMembers;
   readonly decider: Decider;
-  readonly stateHandlers: Handlers;
   readonly now = (): number => performance.now();
   readonly #life: Lifecycle;
   readonly #options: AgentOptions;
   readonly #clients: Map<string, RpcClient>;
   readonly #reporter: Reporter;
   #server: RpcServer | null = null;
+  #unwatch: () => void = () => undefined;
 
   static async open(options: AgentOptions): Promise<Agent> {
     const { config, identity, home, log } = options;
     const dir = agentDir(home, config.cluster, config.host);
     const onError = (error: unknown, what: string): void => log.error({ err: error, what }, 'a background task failed');
     const clients = new Map(config.agents.map((agent) => [agent.host, new RpcClient(agent, identity)]));
-    const decides = config.decider === config.host;
-    const store = decides
-      ? await SingleStore.open({ file: join(dir, 'state.json'), host: config.host, onError })
-      : await RemoteStore.open({ client: clients.get(config.decider)!, leader: config.decider, cacheFile: join(dir, 'state-cache.json'), onError });
-    return new Agent(options, store, clients, new EventLog({ file: join(dir, 'events.jsonl'), host: config.host, onError }), new Lifecycle(onError));
+    const storage = await FileLog.open(raftDir(dir));
+    for (const note of storage.notes) log.warn({ note }, 'the consensus log was put right');
+    const transport = new RpcRaftTransport((host) => clients.get(host) ?? null, onError);
+    const store = new RaftStore({
+      self: config.host, storage, transport, timing: TIMING,
+      onFatal: (error) => {
+        log.error({ err: error }, 'this agent takes no further part in the consensus: it ends, and its members go on');
+        options.onShutdown(false);
+      },
+      onError: (error) => onError(error, 'consensus'),
+    });
+    if (storage.blank && config.founders.includes(config.host)) await store.bootstrap(config.founders);
+    return new Agent(options, { store, transport, clients, events: new EventLog({ file: join(dir, 'events.jsonl'), host: config.host, onError }), life: new Lifecycle(onError) });
   }
 
-  private constructor(options: AgentOptions, store: SingleStore | RemoteStore, clients: Map<string, RpcClient>, events: EventLog, life: Lifecycle) {
+  private constructor(options: AgentOptions, parts: { store: RaftStore; transport: RpcRaftTransport; clients: Map<string, RpcClient>; events: EventLog; life: Lifecycle }) {
+    const { store, transport, clients, events, life } = parts;
     this.home = options.home;
     this.config = options.config;
     this.log = options.log;
@@ -79,7 +95,7 @@ export class Agent {
     this.#life = life;
     this.store = store;
     this.events = events;
-    this.stateHandlers = store instanceof SingleStore ? stateHandlers(store) : {};
+    this.transport = transport;
     this.view = new ClusterView(store, () => this.#changed());
     const tell = (event: EventDraft): void => {
       const { level, kind, group, member, message } = this.events.append(event);
@@ -94,7 +110,7 @@ export class Agent {
     this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), send: (request) => this.#report(request), log: this.log });
   }
 
-  /** True in the one agent that may change groups' records. */
+  /** True in the one agent that may change groups' records, as long as its lease lasts. */
   get isDecider(): boolean {
     return this.store.leadership().self;
   }
@@ -103,13 +119,14 @@ export class Agent {
   async start(): Promise<number> {
     const { address, port } = agentOf(this.config, this.config.host);
     this.#server = await startRpcServer({ address, port, identity: this.#options.identity, handlers: handlersOf(this), log: this.log });
+    this.store.start();
+    this.#unwatch = this.store.onLeadership((leadership) => this.#led(leadership));
     this.#changed();
     this.#reporter.start(this.#life);
-    if (this.isDecider) {
-      this.decider.start(this.#life);
-      this.#life.every(SPACE_EVERY_MS, 'watching volumes', () => this.volumes.watch());
-      this.#life.every(SHARE_WAL_EVERY_MS, 'sharing WAL', () => this.#shareWal());
-    }
+    this.decider.start(this.#life);
+    this.#life.every(SPACE_EVERY_MS, 'watching volumes', () => this.#asLeader(() => this.volumes.watch()));
+    this.#life.every(SHARE_WAL_EVERY_MS, 'sharing WAL', () => this.#asLeader(() => this.#shareWal()));
+    this.#life.every(VOTERS_EVERY_MS, 'settling the voters', () => this.#asLeader(() => settleVoters(this.store, this.view)));
     return this.#server.port;
   }
 
@@ -117,9 +134,11 @@ export class Agent {
   async stop(halt: boolean): Promise<void> {
     await this.#life.stop();
     await this.members.stop(halt);
-    await this.#server?.close();
+    this.#unwatch();
     this.view.close();
-    await this.store.close();
+    await this.store.stop();
+    await this.transport.stop();
+    await this.#server?.close();
     for (const client of this.#clients.values()) client.close();
   }
 
@@ -140,8 +159,21 @@ export class Agent {
   }
 
   async #report(request: ReportRequest): Promise<void> {
-    if (this.isDecider) this.decider.take(request);
-    else await this.clientOf(this.config.decider).call('POST /v1/report', request, { timeoutMs: REPORT_TIMEOUT_MS });
+    const { self, leader } = this.store.leadership();
+    if (self) this.decider.take(request);
+    else if (leader === null) throw leaderless();
+    else await this.clientOf(leader).call('POST /v1/report', request, { timeoutMs: REPORT_TIMEOUT_MS });
+  }
+
+  /** A new leader is told everything at once. */
+  #led({ leader, self, term }: Leadership): void {
+    this.log.info({ leader, term }, self ? 'this agent leads' : leader === null ? 'no agent leads' : 'another agent leads');
+    this.decider.forget();
+    this.#reporter.soon();
+  }
+
+  async #asLeader(work: () => Promise<void>): Promise<void> {
+    if (this.isDecider) await work();
   }
 
   async #shareWal(): Promise<void> {

@@ -6,7 +6,6 @@
 import type { ErrorReport } from '../errors.ts';
 import type { ClusterSpec, DriverName, MemberReport, OperationResult } from '../group/model.ts';
 import type { OrbitEvent } from '../observe/event.ts';
-import type { CasResult, Leadership, Versioned } from '../state/store.ts';
 
 /** The document at SPEC_KEY: the manifest in force, and what was settled when it was applied. */
 export interface ClusterDocument {
@@ -16,6 +15,8 @@ export interface ClusterDocument {
   manifest: string;
   /** The manifest normalised, with every port settled. */
   spec: ClusterSpec;
+  /** `pgorbit down`: every member is to be stopped, and nobody takes over from anybody. */
+  stopped: boolean;
 }
 
 /** The document at SECRETS_KEY. */
@@ -55,6 +56,8 @@ export interface AgentStatus {
   port: number;
   pid: number | null;
   state: 'leader' | 'follower' | 'unreachable';
+  /** It takes part in the agents' votes: false for one that has just joined or is leaving. */
+  voter: boolean;
 }
 export interface GroupStatus {
   name: string;
@@ -130,11 +133,7 @@ export interface Calls {
   'POST /v1/report': { request: { host: string; pid: number; reports: MemberReport[]; volumes: VolumeStatus[] }; answer: { known: boolean } };
   /** Ends the agent; its members go on, unless `stopMembers`. */
   'POST /v1/shutdown': { request: { stopMembers: boolean }; answer: Record<string, never> };
-  'POST /v1/state/read': { request: { key: string }; answer: { document: Versioned | null } };
-  'POST /v1/state/list': { request: { prefix: string }; answer: { documents: Versioned[] } };
-  'POST /v1/state/cas': { request: { key: string; revision: number; value: unknown }; answer: CasResult };
-  /** Changes after `revision` under `prefix`, waiting up to `waitMs`; the whole state when the history is gone. */
-  'POST /v1/state/watch': { request: { prefix: string; revision: number; waitMs: number }; answer: { revision: number; changes: { key: string; revision: number; value: unknown }[] } };
-  'GET /v1/leadership': { request: Record<string, never>; answer: Leadership };
+  /** Consensus messages from the calling agent; the answer carries those that are ready for it. */
+  'POST /v1/raft': { request: { messages: unknown[] }; answer: { messages: unknown[] } };
 }
 export type CallName = keyof Calls;

@@ -19,8 +19,8 @@ export interface AgentConfig {
   host: string;
   /** Every agent of the cluster, this one too. */
   agents: AgentAddress[];
-  /** The host whose agent holds the state and decides. */
-  decider: string;
+  /** The hosts whose agents began the cluster together; an agent that joined later has none, and is added by the others. */
+  founders: string[];
 }
 
 export const agentConfigFile = (agentDir: string): string => join(agentDir, 'agent.json');

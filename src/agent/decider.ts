@@ -46,13 +46,21 @@ export class Decider {
   start(life: Lifecycle): void {
     life.run('deciding', async (signal) => {
       while (!signal.aborted) {
-        await this.#round();
+        if (this.#options.store.leadership().self) await this.#round();
         await this.#bell.wait(ROUND_MS, signal);
       }
     });
   }
 
   soon(): void {
+    this.#bell.ring();
+  }
+
+  /** The leadership changed: what was reported to this agent in an earlier term says nothing now. */
+  forget(): void {
+    this.#seen.clear();
+    this.#timers.clear();
+    this.agents.clear();
     this.#bell.ring();
   }
 
@@ -102,7 +110,7 @@ export class Decider {
 
   async #round(): Promise<void> {
     const { view, log } = this.#options;
-    if (view.cluster === null) return;
+    if (view.cluster === null || view.cluster.document.stopped) return;
     for (const group of Object.values(view.cluster.document.spec.groups)) {
       try {
         await this.#decide(view.cluster.document.spec, group);

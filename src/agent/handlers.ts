@@ -3,13 +3,14 @@
  * caller holds a certificate of this cluster: the administrator's, or another agent's that passes a call on.
  */
 import { join } from 'node:path';
-import type { CallName, Calls, ClusterDocument, StatusDocument } from './api.ts';
+import type { Calls, ClusterDocument, StatusDocument } from './api.ts';
 import type { Agent } from './agent.ts';
+import { byLeader } from './leader.ts';
 import { preflight } from './preflight.ts';
 import { findPort } from './ports.ts';
 import { reclaimWal } from './reclaim.ts';
 import { REPORT_TIMEOUT_MS } from './reporter.ts';
-import type { CallContext, Handlers } from './rpc/server.ts';
+import type { Handlers } from './rpc/server.ts';
 import { statusOf } from './status.ts';
 import { PgorbitError } from '../errors.ts';
 import { memberDir } from '../home.ts';
@@ -17,10 +18,8 @@ import { readLog } from '../observe/tail.ts';
 import { SECRETS_KEY, SPEC_KEY } from '../state/store.ts';
 import { version } from '../version.ts';
 
-type Handler<K extends CallName> = (request: Calls[K]['request'], context: CallContext) => Promise<Calls[K]['answer']>;
-
 export function handlersOf(agent: Agent): Handlers {
-  return { ...ownHandlers(agent), ...deciderHandlers(agent), ...agent.stateHandlers };
+  return { ...ownHandlers(agent), ...deciderHandlers(agent) };
 }
 
 /** Answered by whichever agent is asked. */
@@ -40,6 +39,7 @@ function ownHandlers(agent: Agent): Handlers {
       const file = join(memberDir(agent.home, agent.config.cluster, agent.config.host, group, member), 'log', 'postgresql.log');
       return readLog(file, Number(offset), Number(lines));
     },
+    'POST /v1/raft': async ({ messages }, { caller }) => ({ messages: await agent.transport.receive(caller, messages) }),
     'POST /v1/shutdown': async ({ stopMembers }) => {
       agent.shutDown(stopMembers);
       return {};
@@ -47,32 +47,24 @@ function ownHandlers(agent: Agent): Handlers {
   };
 }
 
-/** Answered by the deciding agent. */
+/** Answered by the agent that leads, which alone decides. */
 function deciderHandlers(agent: Agent): Handlers {
   return {
-    'GET /v1/status': passing(agent, 'GET /v1/status', async () => status(agent)),
-    'GET /v1/cluster': passing(agent, 'GET /v1/cluster', async () => {
+    'GET /v1/status': byLeader(agent, 'GET /v1/status', async () => status(agent)),
+    'GET /v1/cluster': byLeader(agent, 'GET /v1/cluster', async () => {
       const { cluster } = agent.view;
       return { revision: cluster?.revision ?? 0, document: cluster?.document ?? null };
     }),
-    'GET /v1/secrets': passing(agent, 'GET /v1/secrets', async () => ({ secrets: agent.view.secrets })),
-    'POST /v1/apply': passing(agent, 'POST /v1/apply', (request) => apply(agent, request)),
-    'POST /v1/operate': passing(agent, 'POST /v1/operate', async (request) => ({ id: await agent.decider.operate(request) })),
-    'POST /v1/report': passing(agent, 'POST /v1/report', async (request) => {
+    'GET /v1/secrets': byLeader(agent, 'GET /v1/secrets', async () => ({ secrets: agent.view.secrets })),
+    'POST /v1/apply': byLeader(agent, 'POST /v1/apply', (request) => apply(agent, request)),
+    'POST /v1/operate': byLeader(agent, 'POST /v1/operate', async (request) => ({ id: await agent.decider.operate(request) })),
+    'POST /v1/report': byLeader(agent, 'POST /v1/report', async (request) => {
       agent.decider.take(request);
       return { known: true };
     }, REPORT_TIMEOUT_MS),
-    'POST /v1/volume/usage': passing(agent, 'POST /v1/volume/usage', ({ volume }) => agent.volumes.measure(volume), 600_000),
-    'POST /v1/volume/reclaim': passing(agent, 'POST /v1/volume/reclaim', ({ volume }, context) =>
+    'POST /v1/volume/usage': byLeader(agent, 'POST /v1/volume/usage', ({ volume }) => agent.volumes.measure(volume), 600_000),
+    'POST /v1/volume/reclaim': byLeader(agent, 'POST /v1/volume/reclaim', ({ volume }, context) =>
       reclaimWal(volume, { view: agent.view, volumes: agent.volumes, seen: (group) => agent.decider.seen(group), now: agent.now, rate: null }, context.signal), 600_000),
-  };
-}
-
-/** A call that this agent answers when it decides, and asks the one that does otherwise. */
-function passing<K extends CallName>(agent: Agent, name: K, handler: Handler<K>, timeoutMs = 10_000): Handler<K> {
-  return (request, context) => {
-    if (agent.isDecider) return handler(request, context);
-    return agent.clientOf(agent.config.decider).call(name, request, { timeoutMs, signal: context.signal });
   };
 }
 
@@ -86,7 +78,8 @@ async function status(agent: Agent): Promise<StatusDocument> {
     seen: (group) => decider.seen(group),
     agents: config.agents,
     heard: decider.agents,
-    decider: { host: config.host, pid: process.pid },
+    leader: { host: config.host, pid: process.pid },
+    voters: agent.store.members().voters,
     volumes: volumes.known(),
     engine: agent.members.engine === null ? null : `PostgreSQL ${agent.members.engine.version} (${agent.members.engine.source})`,
     now: agent.now(),

@@ -62,7 +62,7 @@ export class HostMembers {
   async #update(): Promise<void> {
     const { view, host, log } = this.#options;
     if (this.#stopped || view.cluster === null || view.secrets === null) return;
-    const { spec } = view.cluster.document;
+    const { spec, stopped } = view.cluster.document;
     const wanted = new Set<string>();
     for (const { record } of view.groups.values()) {
       for (const member of Object.values(record.members)) {
@@ -70,7 +70,7 @@ export class HostMembers {
         const key = `${record.group}/${member.name}`;
         wanted.add(key);
         try {
-          await this.#obey(key, spec, record, member);
+          await this.#obey(key, spec, record, member, stopped);
         } catch (error) {
           log.error({ err: error, member: member.name }, 'the member cannot be run');
           this.#options.tell({ level: 'error', kind: 'member-error', group: record.group, member: member.name, message: `${member.name} cannot be run on ${host}: ${(error as Error).message}` });
@@ -84,11 +84,11 @@ export class HostMembers {
     }
   }
 
-  async #obey(key: string, spec: ClusterSpec, record: GroupRecord, member: MemberRecord): Promise<void> {
+  async #obey(key: string, spec: ClusterSpec, record: GroupRecord, member: MemberRecord, stopped: boolean): Promise<void> {
     const group = spec.groups[record.group];
     if (group === undefined) return;
     const orders: Orders = {
-      goal: member.goal, term: record.term, record: member, spec: group, systemIdentifier: record.systemIdentifier,
+      goal: stopped && member.goal.kind !== 'remove' ? { kind: 'stop' } : member.goal, term: record.term, record: member, spec: group, systemIdentifier: record.systemIdentifier,
       addresses: [...new Set(Object.values(spec.hosts).map((one) => one.address))].sort(),
     };
     const running = this.#running.get(key);

@@ -13,7 +13,9 @@ export interface StatusInput {
   agents: readonly AgentAddress[];
   /** When each agent last reported. */
   heard: ReadonlyMap<string, { at: number; pid: number }>;
-  decider: { host: string; pid: number };
+  /** This agent, which leads. */
+  leader: { host: string; pid: number };
+  voters: readonly string[];
   volumes: VolumeStatus[];
   engine: string | null;
   /** ms, monotonic */
@@ -32,10 +34,11 @@ export function statusOf(input: StatusInput): StatusDocument {
 }
 
 function agentStatus(input: StatusInput, agent: AgentAddress): AgentStatus {
-  if (agent.host === input.decider.host) return { ...agent, pid: input.decider.pid, state: 'leader' };
+  const voter = input.voters.includes(agent.host);
+  if (agent.host === input.leader.host) return { ...agent, pid: input.leader.pid, state: 'leader', voter };
   const heard = input.heard.get(agent.host);
   const alive = heard !== undefined && input.now - heard.at <= FRESH_MS;
-  return { ...agent, pid: alive ? heard.pid : null, state: alive ? 'follower' : 'unreachable' };
+  return { ...agent, pid: alive ? heard.pid : null, state: alive ? 'follower' : 'unreachable', voter };
 }
 
 function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
@@ -49,7 +52,7 @@ function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
   for (const wanted of Object.values(spec.members)) {
     if (record?.members[wanted.name] === undefined) members.push(absent(wanted.name, wanted.role, wanted.host, input.document?.spec.hosts[wanted.host]?.address ?? '', wanted.port ?? 0));
   }
-  const { state, reason } = health(spec, record, members);
+  const { state, reason } = health(spec, record, members, input.document?.stopped === true);
   return {
     name: spec.name, storage: spec.storage, commit: spec.commit, term: record?.term ?? 0, primary: record?.primary ?? null,
     state, reason, engine: input.engine, operation: operationOf(record), results: record?.results ?? [], members,
@@ -89,11 +92,15 @@ function lagBytes(primary: string | null, member: string | null): number | null 
 }
 
 /** One row a situation, the worst first. */
-function health(spec: GroupSpec, record: GroupRecord | null, members: MemberStatus[]): Pick<GroupStatus, 'state' | 'reason'> {
+function health(spec: GroupSpec, record: GroupRecord | null, members: MemberStatus[], stopped: boolean): Pick<GroupStatus, 'state' | 'reason'> {
+  if (stopped) return { state: 'down', reason: 'the cluster was stopped by `pgorbit down`' };
   if (record === null) return { state: 'down', reason: 'the group is only being made' };
   if (record.promotion !== null) return { state: 'down', reason: `${record.promotion.candidate} is being promoted in term ${record.term}` };
   if (record.primary === null) return { state: 'down', reason: 'the first member is being made' };
   const primary = members.find((member) => member.name === record.primary);
+  if (primary?.state === 'unknown' && members.some((member) => member.state === 'streaming')) {
+    return { state: 'degraded', reason: `the agent of ${primary.host} does not report; its primary ${primary.name} lives: replicas stream from it` };
+  }
   if (primary === undefined || primary.state !== 'running') {
     const why = primary?.error?.message ?? (primary?.state === 'unknown' ? `the agent of ${primary.host} does not report` : `it is ${primary?.state ?? 'missing'}`);
     return { state: 'down', reason: `the primary ${record.primary} does not accept writes: ${why}` };

@@ -18,8 +18,8 @@ export interface ClusterFile {
   cluster: string;
   clusterId: string;
   agents: AgentAddress[];
-  /** The host whose agent decides. */
-  decider: string;
+  /** The hosts that the cluster began with: their agents made its first state together. */
+  founders: string[];
 }
 
 /** admin/applied.json */

@@ -1,12 +1,13 @@
 /** The steps that change a cluster. Each may be repeated, so that the next `up` finishes what a kill interrupted. */
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { launchAgent, runningAgent, stopAgent } from '../agent/launch.ts';
 import { findPort } from '../agent/ports.ts';
 import type { StatusDocument } from '../agent/api.ts';
 import { PgorbitError } from '../errors.ts';
 import type { ClusterSpec } from '../group/model.ts';
-import { agentDir } from '../home.ts';
+import { agentDir, raftDir } from '../home.ts';
 import { readApplied, sha256, writeApplied, writeCluster, writeManifest, type ClusterFile } from './admin.ts';
 import { Cluster } from './cluster.ts';
 import { Interrupted, type Context, type Deadline } from './context.ts';
@@ -22,6 +23,8 @@ import { updateSource } from './source.ts';
 import { makeVolumes, noteVolumes } from './volumes.ts';
 import { waitHealthy } from './wait.ts';
 
+/** Between looks at who still votes. */
+const POLL_MS = 200;
 const PORT_TRIES = 3;
 
 export async function carryOut(context: Context, plan: Plan, deadline: Deadline): Promise<Outcome> {
@@ -61,7 +64,7 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
     let status = await waitHealthy(context, cluster, spec, deadline);
     progress.done();
     if (await follow(context, cluster, plan, status, deadline)) status = await waitHealthy(context, cluster, spec, deadline);
-    await retireHosts(context, file, spec);
+    await retireHosts(context, cluster, file, spec, deadline);
     return { changes, status, file: wish.edited ? source : null };
   } finally {
     cluster.close();
@@ -81,7 +84,8 @@ async function settleIdentity(context: Context, { wish, spec, present }: Plan, k
     if (chosen === null) throw new PgorbitError('port-in-use', `no port of ${address} is free for the agent of ${host}`);
     agents.push({ host, address, port: chosen });
   }
-  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: known?.clusterId ?? randomUUID(), agents, decider: wanted.decider };
+  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: known?.clusterId ?? randomUUID(), agents, founders: wanted.founders };
+  if (before === null) await forgetFounding(context, known, wanted.founders);
   if (known === null) await forgetGoing(context.home, spec.cluster);
   await noteVolumes(context, spec, wish.demo);
   if (before === null) {
@@ -93,6 +97,16 @@ async function settleIdentity(context: Context, { wish, spec, present }: Plan, k
     if (!agents.some((agent) => agent.host === old.host)) await stopAgent(agentDir(context.home, file.cluster, old.host));
   }
   return file;
+}
+
+/** An `up` that was killed before it applied anything, and other hosts now: what its agents agreed on is nothing yet. */
+async function forgetFounding(context: Context, file: ClusterFile | null, founders: readonly string[]): Promise<void> {
+  if (file === null || isDeepStrictEqual(file.founders, founders)) return;
+  for (const { host } of file.agents) {
+    const dir = agentDir(context.home, file.cluster, host);
+    await stopAgent(dir);
+    await rm(raftDir(dir), { recursive: true, force: true });
+  }
 }
 
 /** Does another program have the port that was meant for this agent? */
@@ -134,10 +148,10 @@ async function apply(context: Context, cluster: Cluster, { wish, present }: Plan
   const { revision, document } = await cluster.call('GET /v1/cluster', {}, { signal: context.signal });
   if (document !== null && document.id !== cluster.file.clusterId) throw new PgorbitError('other-cluster', `the agents run another cluster (id ${document.id})`);
   if (present.revision !== null && present.revision !== revision) throw new PgorbitError('state-conflict', `cluster ${cluster.name} was changed by someone else just now`, { hint: 'look at `pgorbit status`, and try again' });
-  if (document === null || document.manifest !== wish.input.text || !isDeepStrictEqual(document.spec, spec)) {
+  if (document === null || document.stopped || document.manifest !== wish.input.text || !isDeepStrictEqual(document.spec, spec)) {
     await cluster.call('POST /v1/apply', {
       revision,
-      document: { id: cluster.file.clusterId, manifest: wish.input.text, spec },
+      document: { id: cluster.file.clusterId, manifest: wish.input.text, spec, stopped: false },
       ...(document === null ? { secrets: drawSecrets() } : {}),
     });
   }
@@ -176,10 +190,16 @@ async function follow(context: Context, cluster: Cluster, { wish, changes }: Pla
 }
 
 /** Ends the agents of hosts that the manifest no longer names, once their members are gone. */
-async function retireHosts(context: Context, file: ClusterFile, spec: ClusterSpec): Promise<void> {
+async function retireHosts(context: Context, cluster: Cluster, file: ClusterFile, spec: ClusterSpec, deadline: Deadline): Promise<void> {
   const gone = file.agents.filter((agent) => spec.hosts[agent.host] === undefined);
   if (gone.length === 0) return;
   context.progress.step(`end the agents of ${gone.map((agent) => agent.host).join(', ')}`);
+  // An agent that ended while it still had a vote would count as one that is down.
+  for (;;) {
+    const { agents } = await cluster.call('GET /v1/status', {}, { signal: context.signal });
+    if (!agents.some((agent) => agent.voter && spec.hosts[agent.host] === undefined)) break;
+    await deadline.rest(POLL_MS, () => ({ message: `the agents of ${gone.map((agent) => agent.host).join(', ')} still have a vote`, hint: 'run `pgorbit up` again' }));
+  }
   const left: ClusterFile = { ...file, agents: file.agents.filter((agent) => !gone.includes(agent)) };
   for (const { host } of gone) await stopAgent(agentDir(context.home, file.cluster, host));
   await writeCluster(context.home, left);

@@ -18,7 +18,7 @@ export class Cluster {
   private constructor(file: ClusterFile, clients: Map<string, RpcClient>) {
     this.file = file;
     this.#clients = clients;
-    this.#order = [file.decider, ...file.agents.map((agent) => agent.host).filter((host) => host !== file.decider)];
+    this.#order = file.agents.map((agent) => agent.host);
   }
 
   get name(): string {

@@ -27,7 +27,7 @@ export async function makeIdentity(home: string, file: ClusterFile): Promise<str
     await makeHostFolders(home, file.cluster, agent.host);
     const renew = !(await isValid(dir, authority));
     if (renew) await writeIdentity(dir, await issueHost(authority, agent));
-    const config: AgentConfig = { format: 1, cluster: file.cluster, clusterId: file.clusterId, host: agent.host, agents: file.agents, decider: file.decider };
+    const config: AgentConfig = { format: 1, cluster: file.cluster, clusterId: file.clusterId, host: agent.host, agents: file.agents, founders: file.founders };
     const text = `${JSON.stringify(config, null, 2)}\n`;
     const before = await readText(agentConfigFile(dir));
     if (before !== text) await writeWhole(agentConfigFile(dir), text);

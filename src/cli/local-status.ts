@@ -8,7 +8,7 @@ export async function readLocalStatus(home: string, file: ClusterFile): Promise<
   const addressOf = (host: string): string => file.agents.find((agent) => agent.host === host)?.address ?? '';
   return {
     cluster: file.cluster,
-    agents: file.agents.map((agent) => ({ ...agent, pid: null, state: 'unreachable' })),
+    agents: file.agents.map((agent) => ({ ...agent, pid: null, state: 'unreachable', voter: file.founders.includes(agent.host) })),
     groups: Object.values(applied?.spec?.groups ?? {}).map((group) => unknownGroup(group, addressOf)),
     volumes: [],
     endpoints: { rw: null, ro: null, split: null },

@@ -14,16 +14,28 @@ const POLL_MS = 50;
 
 /** Ends every member, then its agent. Idempotent. Throws `timed-out`, `postgres-failed`. */
 export async function stopCluster(context: Context, file: ClusterFile, spec: ClusterSpec | null, deadline: Deadline): Promise<void> {
-  const others = file.agents.map((agent) => agent.host).filter((host) => host !== file.decider);
   const cluster = await Cluster.open(context, file.cluster);
   try {
-    // Who decides goes first: otherwise it would take a stopped primary for a dead one, and promote another.
-    await stopHost(context, cluster, file.decider, deadline);
-    await Promise.all(others.map((host) => stopHost(context, cluster, host, deadline)));
+    await markStopped(context, cluster);
+    await Promise.all(cluster.hosts.map((host) => stopHost(context, cluster, host, deadline)));
   } finally {
     cluster.close();
   }
   await stopStrays(context, file, spec, deadline);
+}
+
+/** Tells the cluster that it is to be down: nobody takes over from a primary that stops, whatever order they stop in. */
+async function markStopped(context: Context, cluster: Cluster): Promise<void> {
+  const running = await Promise.all(cluster.hosts.map((host) => runningAgent(agentDir(context.home, cluster.name, host))));
+  // Without a majority nothing can be told, and nobody can take over.
+  if (running.filter((agent) => agent !== null).length * 2 <= cluster.hosts.length) return;
+  try {
+    const { revision, document } = await cluster.call('GET /v1/cluster', {});
+    if (document !== null && !document.stopped) await cluster.call('POST /v1/apply', { revision, document: { ...document, stopped: true } });
+  } catch (error) {
+    if (!(error instanceof PgorbitError)) throw error;
+    context.progress.note(`the agents could not be told that the cluster goes down (${error.message}); they are stopped all the same`);
+  }
 }
 
 async function stopHost(context: Context, cluster: Cluster, host: string, deadline: Deadline): Promise<void> {

@@ -26,9 +26,7 @@ const IDLE_MS = 30_000;
 
 /** Calls that change nothing, or nothing more when they come twice: sent again when a kept connection had gone stale. */
 const REPEATABLE: ReadonlySet<string> = new Set<CallName>([
-  'POST /v1/state/read',
-  'POST /v1/state/list',
-  'POST /v1/state/watch',
+  'POST /v1/raft',
   'POST /v1/port',
   'POST /v1/preflight',
   'POST /v1/volume/usage',

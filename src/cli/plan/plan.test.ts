@@ -81,17 +81,17 @@ describe('roles after a failover', () => {
 });
 
 describe('planAgents', () => {
-  const file = { format: 1 as const, cluster: 'shop', clusterId: 'id', decider: 'h1', agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }, { host: 'h2', address: '127.0.0.1', port: 7401 }] };
+  const file = { format: 1 as const, cluster: 'shop', clusterId: 'id', founders: ['h1', 'h2'], agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }, { host: 'h2', address: '127.0.0.1', port: 7401 }] };
 
   it('keeps ports, and a leaving host until its members are gone', () => {
     const after = clusterSpec(['h1', 'h3'], []);
-    expect(planAgents(file, base, after)).toEqual({ decider: 'h1', agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }, { host: 'h3', address: '127.0.0.1', port: null }, file.agents[1]] });
+    expect(planAgents(file, base, after)).toEqual({ founders: ['h1', 'h2'], agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }, { host: 'h3', address: '127.0.0.1', port: null }, file.agents[1]] });
     expect(planAgents(file, null, after).agents).toHaveLength(2);
   });
 
   it('never lets the deciding host go', () => {
     expect(() => planAgents(file, base, clusterSpec(['h2'], []))).toThrow("host h1 can't be removed");
-    expect(planAgents(file, null, clusterSpec(['h2'], [])).decider).toBe('h2');
+    expect(planAgents(file, null, clusterSpec(['h2'], [])).founders).toEqual(['h2']);
   });
 });
 

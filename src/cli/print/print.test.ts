@@ -90,7 +90,7 @@ describe('renderStatus', () => {
   it('names agents only while one does not answer', () => {
     const healthy = groupStatus('main', [memberStatus('n1', { role: 'primary', state: 'running' })]);
     expect(renderStatus(statusDocument([healthy]), PLAIN)).not.toContain('agent');
-    const lost = statusDocument([healthy], { agents: [{ host: 'h2', address: '10.0.0.2', port: 7400, pid: null, state: 'unreachable' }] });
+    const lost = statusDocument([healthy], { agents: [{ host: 'h2', address: '10.0.0.2', port: 7400, pid: null, state: 'unreachable', voter: true }] });
     expect(renderStatus(lost, PLAIN)).toContain('the agent of h2 (10.0.0.2:7400) does not answer');
     expect(renderStatus(lost, PLAIN)).toContain('Cluster shop: degraded');
   });

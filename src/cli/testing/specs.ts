@@ -34,5 +34,5 @@ export function groupStatus(name: string, members: MemberStatus[], patch: Partia
 }
 
 export function statusDocument(groups: GroupStatus[], patch: Partial<StatusDocument> = {}): StatusDocument {
-  return { cluster: 'shop', agents: [{ host: 'h1', address: '127.0.0.1', port: 7400, pid: 7, state: 'leader' }], groups, volumes: [], endpoints: { rw: null, ro: null, split: null }, ...patch };
+  return { cluster: 'shop', agents: [{ host: 'h1', address: '127.0.0.1', port: 7400, pid: 7, state: 'leader', voter: true }], groups, volumes: [], endpoints: { rw: null, ro: null, split: null }, ...patch };
 }

@@ -4,10 +4,32 @@ import { finish } from './finish.ts';
 
 /** A promotion that takes longer than this goes to the next candidate. */
 export const PROMOTION_MS = 15_000;
+/** A primary of whom nobody hears for this long, after its last report has gone stale, is lost. */
+const SILENT_MS = 2_000;
 /** How often in a row a candidate may fail. */
 const FAILURES_BEFORE_NEXT = 2;
 /** How long a dead primary's agent may take to read its pg_control. */
 const LOOK_MS = 1_000;
+
+/**
+ * The primary's agent is silent. That alone says nothing of its postgres, which an agent's death does not touch; but
+ * when no replica hears from it either, it is taken for lost. Only where the volume lets the successor fence it.
+ */
+export function primarySilent(context: Context): boolean {
+  const { record, spec } = context;
+  if (record.primary === null || record.promotion !== null || spec.failover !== 'automatic' || spec.storage !== 'shared') return false;
+  const primary = context.member(record.primary);
+  const silent = context.heldFor(`silent-primary:${primary.name}`, context.report(primary.name) === null);
+  const replicas = Object.keys(record.members).map((name) => context.report(name)).filter((report) => report !== null);
+  const heard = replicas.some((report) => report.streamingFrom === `${primary.address}:${primary.port}`);
+  const next = candidates(context)[0];
+  if (silent < SILENT_MS || heard || next === undefined) return false;
+  const interrupted = record.operation;
+  startPromotion(context, next, { planned: false, operation: null });
+  context.tell({ level: 'warning', kind: 'primary-lost', member: primary.name, message: `neither the agent of ${primary.host} nor the primary ${primary.name} answers: ${next} takes over in term ${context.record.term}` });
+  if (interrupted !== null) finish(context, false, `interrupted: the primary ${primary.name} was lost`);
+  return true;
+}
 
 /** Opens a new term in which `candidate` takes over from the present primary. */
 export function startPromotion(context: Context, candidate: string, how: { planned: boolean; operation: string | null }): void {

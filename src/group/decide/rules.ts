@@ -5,7 +5,7 @@
 import type { Context } from './context.ts';
 import { admit, amend, created, forget, joined, rebuild, recloneNeeded } from './members.ts';
 import { operationRules } from './operations.ts';
-import { primaryDown, promoted, promotionFailed } from './promotion.ts';
+import { primaryDown, primarySilent, promoted, promotionFailed } from './promotion.ts';
 
 export interface Rule {
   name: string;
@@ -28,6 +28,8 @@ export const RULES: Rule[] = [
   { name: 'promotion-failed', apply: promotionFailed },
   // The primary's postgres is down and nothing here asked for it: restart it, or promote another.
   { name: 'primary-down', apply: primaryDown },
+  // Neither the primary's agent nor the primary is heard of: another takes over.
+  { name: 'primary-silent', apply: primarySilent },
   // A member is healthy for the first time since it was made.
   { name: 'joined', apply: joined },
   // A replica can't follow: it is made anew.

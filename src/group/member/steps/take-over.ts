@@ -12,6 +12,8 @@ import { reach } from '../../../engine/reach.ts';
 import { PgorbitError } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
 import { setFenced } from '../../../volume/fencemark.ts';
+import { judgeLock, surroundings } from '../../../volume/lock-owner.ts';
+import { readLock } from '../../../volume/lock.ts';
 import { readMarker } from '../../../volume/marker.ts';
 import { readHistory } from '../../../wal/files.ts';
 import { timelineSpans } from '../../../wal/history.ts';
@@ -69,7 +71,17 @@ async function fencePredecessor(member: Member, dir: string, name: string, term:
   const result = await fence(join(dir, 'data'), cgroup);
   // Without its cgroup a start that was already under way fails instead of slipping through behind the fence.
   await cgroup?.remove();
+  await refuseLiving(dir, name);
   return result.how === 'nothing-ran' ? 'it was down' : `${result.killed} processes killed`;
+}
+
+/** What runs on another machine cannot be fenced from here: its lock says so. */
+async function refuseLiving(dir: string, name: string): Promise<void> {
+  const owner = await readLock(dir);
+  if (owner === null || judgeLock(owner, await surroundings(dir)) === 'stale') return;
+  throw new PgorbitError('fence-failed', `${name} may still run on ${owner.machine} (process ${owner.process.pid}), where it can't be fenced from here`, {
+    hint: 'stop it there first; then run the promotion again',
+  });
 }
 
 /**
