@@ -45,7 +45,7 @@ export async function findLeftovers(folder: string, volumes: readonly string[] =
 
 /** Agents first, so that nothing starts again what is ended after them. Throws where something resists. */
 export async function clearLeftovers(folder: string, volumes: readonly string[] = []): Promise<void> {
-  for (const { id } of await findAgents(folder)) await kill(id, 'agent');
+  await endAgents(folder);
   // By name and through cgroup.kill: also what a postmaster that is dead already left behind.
   for (const name of await cgroupsOf(folder)) {
     const cgroup = await findCgroup(name);
@@ -55,9 +55,19 @@ export async function clearLeftovers(folder: string, volumes: readonly string[] 
   for (const { id } of await findPostmasters([folder, ...volumes])) await kill(id, 'postmaster');
   const loops = loopsBelow(folder);
   for (const mount of await mountsOf(folder, loops)) await unmount(mount);
-  for (const loop of loops) await runProgram('losetup', ['-d', loop]);
+  for (const loop of loops) await detach(loop, folder);
   const left = await findLeftovers(folder, volumes);
   if (!isNothing(left)) throw new Error(`left over below ${folder}: ${describeLeftovers(left)}`);
+}
+
+export async function endAgents(folder: string): Promise<void> {
+  for (const { id } of await findAgents(folder)) await kill(id, 'agent');
+}
+
+/** A device that is still in use is detached by the kernel a moment later. */
+async function detach(loop: string, folder: string): Promise<void> {
+  await runProgram('losetup', ['-d', loop]);
+  for (let left = 50; left > 0 && loopsBelow(folder).includes(loop); left -= 1) await sleep(100);
 }
 
 async function kill(id: ProcessId, what: string): Promise<void> {
