@@ -1,5 +1,6 @@
 /** pgorbit's physical slots on a member: the wanted ones exist, no other does. */
 import { errnoOf } from '../../errors.ts';
+import { sleep } from '../../lifecycle.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 
 /**
@@ -7,16 +8,34 @@ import type { SqlSession } from '../../engine/sql.ts';
  * Slots of other names are somebody else's, and stay.
  */
 export async function syncSlots(sql: SqlSession, wanted: readonly string[]): Promise<void> {
-  const present = await sql.query<{ name: string; pid: number | null }>(
-    "select slot_name as name, active_pid as pid from pg_replication_slots where slot_type = 'physical' and slot_name like 'pgorbit\\_%'",
+  const present = await sql.query<{ name: string }>(
+    "select slot_name as name from pg_replication_slots where slot_type = 'physical' and slot_name like 'pgorbit\\_%'",
   );
   for (const slot of present) {
     if (wanted.includes(slot.name)) continue;
-    if (slot.pid !== null) await sql.query('select pg_terminate_backend($1, 2000)', [slot.pid]);
-    await sql.query('select pg_drop_replication_slot($1)', [slot.name]);
+    await dropSlot(sql, slot.name);
   }
   for (const name of wanted) {
     if (!present.some((slot) => slot.name === name)) await makeSlot(sql, name);
+  }
+}
+
+/** SQLSTATE object_in_use. */
+const IN_USE = '55006';
+const DROP_ATTEMPTS = 20;
+const DROP_REST_MS = 100;
+
+/** A member that is about to stop may connect again between the end of its walsender and the drop. */
+async function dropSlot(sql: SqlSession, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    await sql.query('select pg_terminate_backend(active_pid, 2000) from pg_replication_slots where slot_name = $1 and active_pid is not null', [name]);
+    try {
+      await sql.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [name]);
+      return;
+    } catch (error) {
+      if (errnoOf(error) !== IN_USE || attempt === DROP_ATTEMPTS) throw error;
+      await sleep(DROP_REST_MS);
+    }
   }
 }
 
