@@ -10,8 +10,7 @@ const MAX_ROUNDS = 50;
 
 export function decideGroup(input: DecisionInput): Decision {
   const context = new Context(input, input.record ?? emptyRecord(input));
-  // The first member, or another when the manifest's first one went before it made anything.
-  if (context.record.systemIdentifier === null && Object.keys(context.record.members).length === 0) {
+  if (input.record === null) {
     const first = Object.values(input.spec.members).find((member) => member.role === 'primary');
     if (first === undefined) throw new Error(`group ${input.spec.name} has no primary in its spec`);
     context.change({ members: { [first.name]: newMember(context, first.name) } });

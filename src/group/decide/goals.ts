@@ -48,10 +48,13 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   };
 }
 
-/** The primary, and while another takes over: the candidate, and those whose WAL it has yet to read. */
+/**
+ * The primary, and while another takes over: the candidate, and those whose WAL it has yet to read. The first member,
+ * too: it may be in use before the decider hears that it is made.
+ */
 function isNeeded({ record }: Context, name: string): boolean {
-  const { primary, promotion } = record;
-  return name === primary || name === promotion?.candidate || promotion?.predecessors.some(({ member }) => member === name) === true;
+  const { primary, promotion, systemIdentifier } = record;
+  return systemIdentifier === null || name === primary || name === promotion?.candidate || promotion?.predecessors.some(({ member }) => member === name) === true;
 }
 
 /** One slot for each member that follows: none for one that goes, so that it never pins WAL. */

@@ -32,6 +32,7 @@ import { holdingOf, type Place } from './place.ts';
 import { restoreCommand, writeRestoreScript } from './restore.ts';
 import { readRuntime, writeRuntime } from './runtime.ts';
 import { sameSlots } from './slots.ts';
+import { asides } from './steps/clear.ts';
 import type { Endpoint, Goal, GroupSpec, MemberRecord } from '../model.ts';
 
 export interface MemberEnvironment {
@@ -125,6 +126,7 @@ export class Member {
         cleanStop: process === 'none' ? await this.#cleanStop() : null,
       },
       debris: holding.kind !== 'nothing' && whole === null,
+      aside: goal.kind === 'remove' && (await asides(place)).length > 0,
       fencedTerm: holding.kind === 'nothing' ? null : await readFenced(place.dir),
       process,
       inRecovery: observation?.inRecovery ?? null,

@@ -11,6 +11,8 @@ export interface Facts {
   data: { incarnation: number; term: number; standbySignal: boolean; cleanStop: boolean | null } | null;
   /** Something of pgorbit's lies where the data should be, but no whole data directory of this member. */
   debris: boolean;
+  /** Data of earlier incarnations that were set aside are still there (looked for where the member is to go). */
+  aside: boolean;
   /** The term whose promotion fenced this folder, or null. */
   fencedTerm: number | null;
   process: 'none' | 'starting' | 'ready' | 'stopping';
@@ -80,7 +82,7 @@ export function nextStep(input: StepInput): Step {
       return facts.process === 'none' ? reached : { do: 'stop', mode: 'fast' };
     case 'remove':
       if (facts.process !== 'none') return { do: 'stop', mode: 'fast' };
-      return facts.data !== null || facts.debris ? { do: 'remove' } : reached;
+      return facts.data !== null || facts.debris || facts.aside ? { do: 'remove' } : reached;
   }
 }
 

@@ -57,7 +57,7 @@ function stateOf({ orders, facts, observation, pid, step, error, failures }: Rep
   const { goal } = orders;
   // Nothing is known yet: the agent has just begun to look.
   if (facts === null) return 'starting';
-  if (goal.kind === 'remove') return facts.data === null && !facts.debris && pid === null ? 'removed' : 'removing';
+  if (goal.kind === 'remove') return facts.data === null && !facts.debris && !facts.aside && pid === null ? 'removed' : 'removing';
   // The last step failed and is tried again.
   if (error !== null && failures > 0 && pid === null) return error.code === 'fenced' ? 'fenced' : 'failed';
   if (step?.do === 'initdb' || (goal.kind === 'create' && pid === null)) return 'creating';

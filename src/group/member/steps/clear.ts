@@ -47,7 +47,8 @@ export async function removeMember(member: Member, volume: Volume): Promise<void
   await member.removeHome();
 }
 
-async function asides(place: Place): Promise<string[]> {
+/** The folders of what was set aside. */
+export async function asides(place: Place): Promise<string[]> {
   const parent = dirname(place.dir);
   const prefix = `${basename(place.dir)}${ASIDE}`;
   const names = await readdir(parent).catch((error: unknown): string[] => {

@@ -1,0 +1,19 @@
+/**
+ * What may be taken away from the model, one at a time, to see that the simulation notices. All true is the system as
+ * it is.
+ */
+export const ALL_RULES = {
+  /** A take-over kills its predecessor and marks its folder. */
+  fence: true,
+  /** A take-over replays to the last record on the volume. */
+  replay: true,
+  /** A start looks at the fence mark. */
+  fenceMark: true,
+  /** A start enters a cgroup that the fence has removed. */
+  cgroup: true,
+  /** The store compares before it sets. */
+  compareAndSet: true,
+  /** A crashed primary comes back by a new clone. */
+  newIncarnation: true,
+};
+export type Rules = typeof ALL_RULES;
