@@ -191,6 +191,8 @@ export class Driver {
     const { storage, machine, send, onChanges, onProgress } = this.#options;
     if (ready.hardState !== null || ready.entries.length > 0 || ready.snapshot !== null) await storage.save(ready);
     if (this.#stopped) return;
+    // Whoever loses leadership here hears of it before a message that lets another begin has left.
+    onProgress();
     for (const message of ready.messages) send(message.to, message);
     const changes: Change[] = [];
     if (ready.snapshot !== null) {

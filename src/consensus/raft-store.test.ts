@@ -141,6 +141,9 @@ describe('RaftStore', () => {
     const before = cluster.clock.now();
     await cluster.during(cluster.store(two).transferLeader(one));
     expect(await cluster.leader()).toBe(one);
+    const end = cluster.story.findIndex(({ host, self, at }) => host === leader && !self && at >= before);
+    expect(end).toBeGreaterThan(-1);
+    expect(end).toBeLessThan(cluster.story.findIndex(({ host, self, at }) => host === one && self && at >= before));
     expect(cluster.clock.now() - before).toBeLessThan(500);
     await cluster.during(cluster.store(one).transferLeader(one));
     await expect(cluster.during(cluster.store(one).transferLeader('z'))).rejects.toMatchObject({ code: 'unsafe' });
