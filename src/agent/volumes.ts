@@ -6,7 +6,9 @@ import { PgorbitError } from '../errors.ts';
 import { volumeMemberDir } from '../home.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
-import { judgeSpace, readSpace, releaseBallast, type SpaceLevel } from '../volume/space.ts';
+import { mountImage } from '../volume/image.ts';
+import { imageFileOf, readImageRecord } from '../volume/image-record.ts';
+import { ensureBallast, judgeSpace, readSpace, releaseBallast, type SpaceLevel } from '../volume/space.ts';
 import { openVolume, type UsageMember, type Volume } from '../volume/volume.ts';
 
 /** Measuring reads the extents of every file: no more than this share of the time goes into it. */
@@ -39,18 +41,27 @@ export class HostVolumes {
     this.#options = options;
   }
 
-  /** Opens the volume by name; a folder that is missing is made. @throws as openVolume, `no-such-volume` */
+  /**
+   * Opens the volume by name: an image that pgorbit made is mounted (again, after a reboot), a folder that is missing
+   * is made. @throws as openVolume and mountImage, `no-such-volume`
+   */
   async open(name: string): Promise<Volume> {
     const spec = this.#options.view.cluster?.document.spec.volumes[name];
     if (spec === undefined) throw new PgorbitError('no-such-volume', `the manifest has no volume ${name}`);
     const open = this.#open.get(name) ?? (async () => {
-      await mkdir(spec.path, { recursive: true, mode: 0o755 });
+      if (await this.#hasImage(spec.path)) await mountImage(imageFileOf(spec.path));
+      else await mkdir(spec.path, { recursive: true, mode: 0o755 });
       return openVolume(spec.path, spec.driver);
     })();
     this.#open.set(name, open);
     // A volume that could not be opened is tried again next time.
     open.catch(() => this.#open.delete(name));
     return open;
+  }
+
+  /** Ballast is only for a file system that is the volume's alone. */
+  async #hasImage(path: string): Promise<boolean> {
+    return (await readImageRecord(imageFileOf(path))) !== null;
   }
 
   /** The newest measurement; null before the first. */
@@ -104,6 +115,7 @@ export class HostVolumes {
     const space = await readSpace(volume.path);
     const { level, sentence } = judgeSpace(space);
     if (level === 'critical' && space.ballast > 0) await releaseBallast(volume.path);
+    else if (level === 'ok' && space.ballast === 0 && (await this.#hasImage(volume.path))) await ensureBallast(volume.path);
     const before = this.#levels.get(name) ?? 'ok';
     this.#levels.set(name, level);
     if (level === before) return;

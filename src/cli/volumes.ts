@@ -4,13 +4,11 @@ import { postgresOsUser } from '../engine/osuser.ts';
 import type { ClusterSpec } from '../group/model.ts';
 import { volumeFacts } from '../volume/facts.ts';
 import { createImage, growImage } from '../volume/image.ts';
+import { imageFileOf } from '../volume/image-record.ts';
 import { readMade, writeMade, type MadeFile, type MadeImage } from './admin.ts';
 import type { Context } from './context.ts';
 import type { DemoVolume } from './demo.ts';
 import { chooseImageFs } from './plan/image.ts';
-
-/** Where the image of a volume at `path` lies. */
-export const imageFileOf = (path: string): string => `${path}.img`;
 
 /** Notes down what will be made outside the home, before it is: what is noted is made by the next `up` if not by this one. */
 export async function noteVolumes(context: Context, spec: ClusterSpec, demo: DemoVolume | null): Promise<void> {

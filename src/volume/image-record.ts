@@ -22,6 +22,9 @@ export interface ImageRecord {
   madeAt: string;
 }
 
+/** Where the image of a volume at `path` lies unless another file is named. */
+export const imageFileOf = (path: string): string => `${path}.img`;
+
 export const recordFile = (imageFile: string): string => `${resolve(imageFile)}.json`;
 
 /** The record, or null where there is none. @throws `state-corrupt` */

@@ -6,7 +6,7 @@ import { PgorbitError } from '../../errors.ts';
 import { checkImage, checkMounted, type CheckReport } from '../../volume/check.ts';
 import { volumeFacts } from '../../volume/facts.ts';
 import { createImage, growImage } from '../../volume/image.ts';
-import { readImageRecord } from '../../volume/image-record.ts';
+import { imageFileOf, readImageRecord } from '../../volume/image-record.ts';
 import { openVolume } from '../../volume/volume.ts';
 import type { Declare, Define } from '../command.ts';
 import { withCluster, type Cluster } from '../cluster.ts';
@@ -16,7 +16,6 @@ import { chooseImageFs, imageObstacle } from '../plan/image.ts';
 import { renderVolume } from '../print/status.ts';
 import { renderTable } from '../print/table.ts';
 import { formatBytes, parseSize, parseSpan } from '../print/units.ts';
-import { imageFileOf } from '../volumes.ts';
 
 /** Measuring a large volume reads the extents of every file. */
 const MEASURE_MS = 600_000;
