@@ -6,7 +6,6 @@ import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../src/cli/commands/index.ts';
 import { ERROR_CODES } from '../src/errors.ts';
 import { RULES } from '../src/group/decide/rules.ts';
-import { demoManifest } from '../src/manifest/demo.ts';
 import { loadManifest } from '../src/manifest/load.ts';
 import { SUPPORTED } from '../src/manifest/supported.ts';
 
@@ -99,12 +98,13 @@ describe('docs/manifest.md', () => {
     expect(missing).toEqual([]);
   });
 
-  it('shows manifests that can be loaded', () => {
-    const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1]!).filter((block) => block.includes('cluster:'));
-    expect(blocks.length).toBeGreaterThan(0);
-    for (const block of [...blocks, demoManifest({ volumePath: './volume' })]) {
-      expect(loadManifest(block, { file: 'x', baseDir: '/' })).toMatchObject({ ok: true });
-    }
+});
+
+describe('manifests', () => {
+  const shown = PAGES.flatMap((page) => [...text(page).matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => ({ page, block: match[1]! })));
+
+  it.each(shown.filter(({ block }) => block.includes('cluster:')))('shown in $page can be loaded', ({ page, block }) => {
+    expect(loadManifest(block, { file: page, baseDir: '/' })).toMatchObject({ ok: true });
   });
 });
 
