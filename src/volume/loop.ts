@@ -39,7 +39,7 @@ export async function loopsOf(imageFile: string): Promise<string[]> {
 export async function attachLoop(imageFile: string): Promise<string> {
   const [existing] = await loopsOf(imageFile);
   if (existing !== undefined) return existing;
-  const { stdout } = must(await run('losetup', ['-f', '--show', imageFile]), `could not attach ${imageFile} to a loop device`);
+  const { stdout } = must(await run('losetup', ['--nooverlap', '-f', '--show', imageFile]), `could not attach ${imageFile} to a loop device`);
   return stdout.trim();
 }
 
