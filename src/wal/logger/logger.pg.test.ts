@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { formatLsn, parseLsn, parseSegmentName } from '../lsn.ts';
 import { findWalEnd } from '../scan.ts';
 import { startLoad } from '../testing/load.ts';
-import { TestLogger } from '../testing/logger.ts';
+import { TestLogger, flushed, streaming, until, upstream } from '../testing/logger.ts';
 import { TestPostgres, VERSIONS, background, command, makeDir } from '../testing/postgres.ts';
 
 const MB = 1 << 20;
@@ -23,19 +23,8 @@ async function logger(change = {}): Promise<TestLogger> {
   cleanups.push(() => made.destroy());
   return made;
 }
-const upstream = (server: TestPostgres, term: number, name = 'logger') => ({ host: '127.0.0.1', port: server.port, user: 'postgres', applicationName: name, term });
 
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let left = 1500; left > 0; left--) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`it never came to pass: ${what}`);
-}
-const streaming = (one: TestLogger): Promise<void> => until('the logger streams', async () => (await one.client.status()).upstream?.state === 'streaming');
-const flushed = async (one: TestLogger): Promise<bigint> => parseLsn((await one.client.status()).flushed ?? '0/0');
-
-/** True when all acknowledged numbers are in the table. */
+/** How many of the acknowledged numbers are not in the table. */
 async function missing(server: TestPostgres, acknowledged: number[]): Promise<number> {
   return acknowledged.length - Number(await server.value(`select count(distinct number) from load where number = any('{${acknowledged.join(',')}}')`));
 }

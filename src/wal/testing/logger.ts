@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LoggerClient } from '../logger/client.ts';
 import type { LoggerFile } from '../logger/main.ts';
+import type { Upstream } from '../logger/receive.ts';
+import { parseLsn } from '../lsn.ts';
 import { freePort } from './postgres.ts';
 
 const MAIN = fileURLToPath(new URL('../logger/main.ts', import.meta.url));
@@ -46,6 +48,10 @@ export class TestLogger {
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.output += text;
     });
+    child.once('exit', (code, signal) => {
+      this.output += `ended with ${code ?? signal}\n`;
+      if (signal === null && code !== 0) process.stderr.write(this.output); // it fell over by itself
+    });
     this.#child = child;
     while (!existsSync(this.config.control)) {
       if (child.exitCode !== null) throw new Error(`the logger ended: ${this.output}`);
@@ -67,3 +73,17 @@ export class TestLogger {
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
+
+export const upstream = (server: { port: number }, term: number, applicationName = 'logger'): Omit<Upstream, 'tls'> => ({ host: '127.0.0.1', port: server.port, user: 'postgres', applicationName, term });
+
+/** Waits for half a minute at most. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let left = 1500; left > 0; left--) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`it never came to pass: ${what}`);
+}
+
+export const streaming = (one: TestLogger): Promise<void> => until('the logger streams', async () => (await one.client.status()).upstream?.state === 'streaming');
+export const flushed = async (one: TestLogger): Promise<bigint> => parseLsn((await one.client.status()).flushed ?? '0/0');
