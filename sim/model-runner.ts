@@ -24,6 +24,7 @@ export class ModelRunner {
   readonly #place: Place;
   #aborter: SimSignal | null = null;
   #facts: (Facts & { systemIdentifier: string | null }) | null = null;
+  #orders: Orders | null = null;
   #step: Step | null = null;
   #failures = 0;
   #error: ErrorReport | null = null;
@@ -65,7 +66,7 @@ export class ModelRunner {
     const { member } = this;
     return reportOf({
       place: this.#place,
-      orders: member.orders,
+      orders: this.#orders ?? member.orders,
       facts: this.#facts,
       observation: member.observation,
       pid: member.postmaster?.pid ?? null,
@@ -100,9 +101,12 @@ export class ModelRunner {
   *#round(): Work<number> {
     const { member } = this;
     try {
-      this.#facts = yield* member.facts();
       const { orders } = member;
-      this.#step = nextStep({ goal: orders.goal, member: orders.record, term: orders.term, facts: this.#facts });
+      const facts = yield* member.facts();
+      if (member.orders !== orders) return 0;
+      this.#facts = facts;
+      this.#orders = orders;
+      this.#step = nextStep({ goal: orders.goal, member: orders.record, term: orders.term, facts });
       this.#tell();
       if (this.#step.do === 'nothing') return this.#rest(this.#step);
       yield* this.#take(this.#step);

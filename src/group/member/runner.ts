@@ -25,6 +25,8 @@ export class MemberRunner {
   readonly #publish: (report: MemberReport) => void;
   #aborter: AbortController | null = null;
   #facts: (Facts & { systemIdentifier: string | null }) | null = null;
+  /** The orders that facts and step are about: a report must not claim for newer ones what was seen under these. */
+  #orders: Orders | null = null;
   #step: Step | null = null;
   #failures = 0;
   #error: ErrorReport | null = null;
@@ -68,7 +70,7 @@ export class MemberRunner {
     const { member } = this;
     return reportOf({
       place: member.place,
-      orders: member.orders,
+      orders: this.#orders ?? member.orders,
       facts: this.#facts,
       observation: member.observation,
       pid: member.postmaster?.id.pid ?? null,
@@ -107,9 +109,12 @@ export class MemberRunner {
   async #round(signal: AbortSignal): Promise<number> {
     const { member } = this;
     try {
-      this.#facts = await member.facts();
       const { orders } = member;
-      this.#step = nextStep({ goal: orders.goal, member: orders.record, term: orders.term, facts: this.#facts });
+      const facts = await member.facts();
+      if (member.orders !== orders) return 0;
+      this.#facts = facts;
+      this.#orders = orders;
+      this.#step = nextStep({ goal: orders.goal, member: orders.record, term: orders.term, facts });
       this.#tell();
       if (this.#step.do === 'nothing') return await this.#rest(this.#step);
       await this.#take(this.#step, signal);
