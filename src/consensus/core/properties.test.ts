@@ -27,7 +27,7 @@ describe('Raft under random schedules', () => {
     expect(highest).toBeGreaterThan(20);
     expect(reads).toBeGreaterThan(100);
     expect(terms).toBeGreaterThan(5);
-  });
+  }, 60_000);
 
   it('gives out one lease at a time, and none beside a newer leader', () => {
     let terms = 0;
@@ -35,7 +35,7 @@ describe('Raft under random schedules', () => {
       terms += play({ ...options, lockstep: true }, choices).invariants.terms;
     }), { numRuns: 150 });
     expect(terms).toBeGreaterThan(150);
-  });
+  }, 60_000);
 
   it('comes back once everything works again, with equal states', () => {
     assert(property(shape, schedule, (options, choices) => {
@@ -50,5 +50,5 @@ describe('Raft under random schedules', () => {
         expect(node.machine).toEqual(leaders[0]!.machine);
       }
     }), { numRuns: 150 });
-  });
+  }, 60_000);
 });

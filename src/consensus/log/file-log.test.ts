@@ -95,7 +95,7 @@ describe('FileLog', () => {
     } finally {
       rmSync(pristine, { recursive: true, force: true });
     }
-  });
+  }, 60_000);
 
   it('takes a last write of which some bytes never arrived for unfinished, wherever they are', async () => {
     await sample();
@@ -110,7 +110,7 @@ describe('FileLog', () => {
       expect(log.start.entries.map(({ index }) => index)).toEqual([2, 3, 4, 5]);
       expect(log.notes[0]).toContain('unfinished write');
     }
-  });
+  }, 60_000);
 
   it('refuses a log that is damaged before its last write', async () => {
     await sample();
@@ -123,7 +123,7 @@ describe('FileLog', () => {
       writeFileSync(file, bad);
       await expect(FileLog.open(dir)).rejects.toMatchObject({ code: 'state-corrupt' });
     }
-  });
+  }, 60_000);
 
   it.each(['control', 'snapshot-000000000001'])('refuses a damaged or unknown %s', async (name) => {
     await sample();
@@ -139,7 +139,7 @@ describe('FileLog', () => {
     await expect(FileLog.open(dir)).rejects.toThrow(/version 2/);
     rmSync(file);
     await expect(FileLog.open(dir)).rejects.toMatchObject({ code: 'state-corrupt' });
-  });
+  }, 60_000);
 
   it('ignores what was being written aside', async () => {
     await sample();
