@@ -101,6 +101,16 @@ describe('the store', () => {
   });
 });
 
+it('a logger whose WAL is gone does not start as if it had never had any', async () => {
+  const { store, bytes } = await begun(1);
+  writeAll(store, bytes, 5000);
+  store.flush();
+  store.state.save({ walTerm: 3 });
+  store.close();
+  rmSync(file(START));
+  await expect(openStore()).rejects.toThrow(/is empty, and this logger has acknowledged WAL in term 3/);
+});
+
 describe('the state', () => {
   it('survives, and damage is never taken for a fresh start', () => {
     const path = join(dir, 'state');

@@ -54,6 +54,11 @@ export class WalStore {
     if (timeline === 0 || systemIdentifier === null) return store;
     store.#history = await readHistory(dir, timeline);
     const all = store.segments();
+    if (all.length === 0 && state.value.walTerm > 0) {
+      throw new PgorbitError('state-corrupt', `${dir} is empty, and this logger has acknowledged WAL in term ${state.value.walTerm}`, {
+        hint: 'remove the logger and add it again: with its WAL gone its vote must not count',
+      });
+    }
     const last = all.findLast((segment) => segment.timeline === timeline);
     if (!last) {
       // A timeline that began at a segment's edge, of which nothing was stored yet; or no WAL at all.

@@ -1,6 +1,6 @@
 /** A logger in a process of its own, as an agent would run it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -53,11 +53,16 @@ export class TestLogger {
       if (signal === null && code !== 0) process.stderr.write(this.output); // it fell over by itself
     });
     this.#child = child;
-    while (!existsSync(this.config.control)) {
-      if (child.exitCode !== null) throw new Error(`the logger ended: ${this.output}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    // The socket's file is there a moment before anybody listens on it: only an answer counts.
+    for (;;) {
+      try {
+        await this.client.status();
+        return;
+      } catch (error) {
+        if (child.exitCode !== null) throw new Error(`the logger ended: ${this.output}`, { cause: error });
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
     }
-    await this.client.status();
   }
 
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
