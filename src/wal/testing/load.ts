@@ -4,6 +4,8 @@ import type { TestPostgres } from './postgres.ts';
 export interface Load {
   /** Commits that were acknowledged so far. */
   acknowledged: () => number;
+  /** Their numbers. */
+  numbers: () => number[];
   /** Resolves when all writers have ended, with the acknowledged numbers. */
   ended: Promise<number[]>;
   stop: () => void;
@@ -38,6 +40,7 @@ export async function startLoad(server: TestPostgres, clients: number, statement
   });
   return {
     acknowledged: () => acknowledged.length,
+    numbers: () => [...acknowledged],
     ended: Promise.all(work).then(() => acknowledged),
     stop: () => stopped.abort(),
   };
