@@ -53,11 +53,12 @@ export async function detachLoop(device: string): Promise<void> {
  * What the mount options are for. nodiscard: a discard on a loop device punches holes into the image file, and an
  * image that has become thin gives I/O errors instead of "no space" once its host disk is full (btrfs discards by
  * itself since Linux 6.2). noatime: an access time is a write, and a write ends sharing. user_subvol_rm_allowed: an
- * agent that is not root deletes its members' subvolumes.
+ * agent that is not root deletes its members' subvolumes. allocsize: XFS otherwise
+ * preallocates up to a growing file's size behind its end, which every replica then occupies by itself.
  */
 const MOUNT_OPTIONS = {
   btrfs: 'noatime,nodiscard,nosuid,nodev,user_subvol_rm_allowed',
-  xfs: 'noatime,nodiscard,nosuid,nodev',
+  xfs: 'noatime,nodiscard,nosuid,nodev,allocsize=1m',
 } as const;
 
 export async function mountDevice(device: string, mountPoint: string, fs: 'btrfs' | 'xfs'): Promise<void> {

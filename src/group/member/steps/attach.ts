@@ -49,7 +49,8 @@ export async function attach(member: Member, volume: Volume, order: AttachOrder,
     const clone = async (): Promise<number> => {
       const from = performance.now();
       member.nowDoing(`cloning ${order.goal.upstream.member}`);
-      await volume.cloneMember(source, place.dir, { signal, marker: member.marker(0, order.term) });
+      const { notes } = await volume.cloneMember(source, place.dir, { signal, marker: member.marker(0, order.term) });
+      for (const note of notes) member.tell({ level: 'info', kind: 'clone-note', message: `${place.member}: ${note}` });
       return performance.now() - from;
     };
     let duration: number;
