@@ -28,7 +28,12 @@ export class TestLogger {
   static async create(change: Partial<LoggerFile> = {}): Promise<TestLogger> {
     const dir = mkdtempSync(join(tmpdir(), 'pgorbit-logger-'));
     const logger = new TestLogger(dir, { dir: join(dir, 'logger'), host: '127.0.0.1', port: await freePort(), control: join(dir, 'control'), ...change });
-    await logger.start();
+    try {
+      await logger.start();
+    } catch (error) {
+      await logger.destroy(); // nobody else knows of it yet
+      throw error;
+    }
     return logger;
   }
 

@@ -67,7 +67,7 @@ export class TestPostgres {
       shared_buffers: '16MB', max_connections: 20, listen_addresses: '127.0.0.1', unix_socket_directories: server.dir, autovacuum: 'off',
       wal_retrieve_retry_interval: '100ms', ...options.settings,
     });
-    await server.start();
+    await server.#startOrDestroy();
     return server;
   }
 
@@ -90,6 +90,16 @@ export class TestPostgres {
     this.port ||= await freePort(); // the same after a restart: standbys know it
     this.configure({ port: this.port });
     await command(join(this.bin, 'pg_ctl'), ['-D', this.data, '-l', join(this.dir, 'log'), '-w', '-t', '60', 'start']);
+  }
+
+  /** Nobody else knows of a new server yet who could clean up after it. */
+  async #startOrDestroy(): Promise<void> {
+    try {
+      await this.start();
+    } catch (error) {
+      await this.destroy();
+      throw error;
+    }
   }
 
   async connect(): Promise<Client> {
@@ -141,7 +151,7 @@ export class TestPostgres {
     rmSync(join(copy.data, 'postmaster.opts'), { force: true });
     await command('touch', [join(copy.data, 'standby.signal')]);
     copy.configure({ unix_socket_directories: copy.dir, hot_standby: 'on', ...settings });
-    await copy.start();
+    await copy.#startOrDestroy();
     return copy;
   }
 
