@@ -62,8 +62,12 @@ export class Faults {
       world.clock.after(random.gap(mean), strike);
     };
     world.clock.after(random.gap(mean), strike);
-    world.hazard = (agent, member) => {
-      if (this.#on && random.chance(hazard)) world.clock.after(random.int(0, 120), () => this.#strikeStep(agent.name, member));
+    // The classic: an agent that stands still between its last look and the deed, and comes back with old orders.
+    const freezeIn = random.pick([null, null, 'start', 'take-over']);
+    world.hazard = (agent, member, step) => {
+      if (this.#on && step.do === freezeIn && !('as' in step && step.as === 'standby') && random.chance(0.5)) {
+        world.clock.after(random.int(0, 40), () => freezeAgent(world, random, agent.name, random.int(3_500, 25_000)));
+      } else if (this.#on && random.chance(hazard)) world.clock.after(random.int(0, 120), () => this.#strikeStep(agent.name, member));
     };
   }
 
@@ -106,12 +110,12 @@ function crashAgent(world: World, random: Prng, host: string): void {
   world.clock.after(random.chance(0.2) ? random.int(2_000, 25_000) : random.int(50, 1_000), () => world.startAgent(host));
 }
 
-function freezeAgent(world: World, random: Prng, host: string): void {
+function freezeAgent(world: World, random: Prng, host: string, ms = random.chance(0.4) ? random.int(4_000, 45_000) : random.int(50, 2_000)): void {
   const process = world.agents.get(host)?.process;
   if (process === undefined || !process.alive || process.frozen) return;
   world.trace(() => `fault: the agent of ${host} is frozen`);
   process.freeze();
-  world.clock.after(random.chance(0.4) ? random.int(4_000, 45_000) : random.int(50, 2_000), () => {
+  world.clock.after(ms, () => {
     if (process.frozen) world.trace(() => `the agent of ${host} goes on`);
     process.thaw();
   });

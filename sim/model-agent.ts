@@ -1,7 +1,6 @@
 /** One host's agent: what it knows of the documents, the runners of its members, its reports; in one or two of them a decider. */
-import type { OperateRequest } from '../src/agent/api.ts';
 import { PgorbitError } from '../src/errors.ts';
-import type { MemberRecord } from '../src/group/model.ts';
+import type { MemberRecord, OperateRequest } from '../src/group/model.ts';
 import { ModelDecider } from './model-decider.ts';
 import { ModelRunner } from './model-runner.ts';
 import type { Documents } from './model-store.ts';

@@ -1,9 +1,8 @@
 /** src/agent/decider.ts of the model: decideGroup and acceptRequest are the real ones, the store and the clock are not. */
-import type { OperateRequest } from '../src/agent/api.ts';
 import { PgorbitError } from '../src/errors.ts';
 import type { DecisionInput, Seen, Timers } from '../src/group/decide/context.ts';
 import { acceptRequest } from '../src/group/decide/request.ts';
-import type { GroupRecord, MemberReport } from '../src/group/model.ts';
+import type { GroupRecord, MemberReport, OperateRequest } from '../src/group/model.ts';
 import type { ModelAgent } from './model-agent.ts';
 import { SimBell, sleep, waitFor, type Work } from './process.ts';
 import type { World } from './world.ts';

@@ -178,7 +178,7 @@ export class ModelMember {
     folder.lock = server;
     yield* this.pause();
     try {
-      this.#refuseFenced(as, orders.term);
+      if (world.rules.markAgain) this.#refuseFenced(as, orders.term);
     } catch (error) {
       server.stop('immediate');
       throw error;

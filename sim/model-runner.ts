@@ -136,7 +136,7 @@ export class ModelRunner {
     const aborter = new SimSignal();
     this.#aborter = aborter;
     this.#world.trace(() => `${this.member.name}: ${step.do}${'as' in step ? ` as ${step.as}` : ''}${'mode' in step ? ` ${step.mode}` : ''} (${this.member.orders.goal.kind}, term ${this.member.orders.term})`);
-    this.#world.hazard(this.member.agent, this.member.name);
+    this.#world.hazard(this.member.agent, this.member.name, step);
     try {
       yield* perform(this.member, step, aborter);
     } finally {

@@ -1,6 +1,5 @@
 /** What people ask for, at random: operations, and members that come and go with the manifest. */
-import type { OperateRequest } from '../src/agent/api.ts';
-import type { GroupSpec, MemberSpec } from '../src/group/model.ts';
+import type { GroupSpec, MemberSpec, OperateRequest } from '../src/group/model.ts';
 import type { Prng } from './prng.ts';
 import { HOSTS, type World } from './world.ts';
 

@@ -2,6 +2,7 @@
 import type { Decision, DecisionInput } from '../src/group/decide/context.ts';
 import { decideGroup } from '../src/group/decide/decide.ts';
 import type { Goal, GroupSpec, MemberReport } from '../src/group/model.ts';
+import type { Step } from '../src/group/member/next-step.ts';
 import { Clock } from './clock.ts';
 import { Invariants } from './invariants.ts';
 import { ModelAgent } from './model-agent.ts';
@@ -55,7 +56,7 @@ export class World {
   /** How reports fare: the share that is lost, late or doubled. */
   troubledReports = 0;
   /** Called where a step begins, so that faults can strike in the middle of it. */
-  hazard: (agent: SimProcess, member: string) => void = () => {};
+  hazard: (agent: SimProcess, member: string, step: Step) => void = () => {};
   readonly #trace: ((line: string) => void) | null;
   #pids = 0;
   #operations = 0;

@@ -68,6 +68,21 @@ export interface ClusterSpec {
   groups: Record<string, GroupSpec>;
 }
 
+/** The document at SECRETS_KEY. */
+export interface SecretsDocument {
+  /** The person's superuser. */
+  superuser: Account;
+  /** The agents' own superuser. */
+  agent: Account;
+  replication: Account;
+  /** May read statistics and pgorbit's views, nothing else. */
+  monitor: Account;
+}
+export interface Account {
+  user: string;
+  password: string;
+}
+
 // ---------------------------------------------------------------- decided: one document a group
 
 /** Where a member's PostgreSQL listens. */
@@ -165,6 +180,14 @@ export interface GroupRecord {
   operation: Operation | null;
   results: OperationResult[];
 }
+
+/** What a person may ask of a group; answered at once with an id, carried out by the deciding agent. */
+export type OperateRequest =
+  | { kind: 'switchover'; group: string; to: string | null }
+  | { kind: 'promote'; group: string; member: string; force: boolean }
+  | { kind: 'restart'; group: string; members: string[] | null }
+  | { kind: 'reload'; group: string; members: string[] | null }
+  | { kind: 'reclone'; group: string; members: string[] | null; drainMs: number };
 
 // ---------------------------------------------------------------- observed: what a member's agent sees
 

@@ -1,9 +1,8 @@
 /** What a person asks of a group: refused with the reason, or written into the record as an operation. Pure. */
-import type { OperateRequest } from '../../agent/api.ts';
 import { PgorbitError } from '../../errors.ts';
 import { candidates, Context, isElectable, type DecisionInput } from './context.ts';
 import { finish, RESULTS_KEPT } from './finish.ts';
-import type { GroupRecord, Operation } from '../model.ts';
+import type { GroupRecord, OperateRequest, Operation } from '../model.ts';
 
 /** @returns the record that carries the request. @throws PgorbitError with why it can't be, and what can. */
 export function acceptRequest(input: DecisionInput, record: GroupRecord, request: OperateRequest, id: string): { record: GroupRecord; events: Context['events'] } {

@@ -1,5 +1,5 @@
 /** The accounts that pgorbit makes in a new database system. */
-import type { SecretsDocument } from '../../agent/api.ts';
+import type { SecretsDocument } from '../model.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 
 /** initdb makes the agent's account; these follow from it. Idempotent: an account that exists gets its password again. */

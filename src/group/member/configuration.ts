@@ -1,9 +1,8 @@
 /** A member's settings: pgorbit's defaults, the volume's, the manifest's, and what its goal asks for. Pure. */
-import type { Account } from '../../agent/api.ts';
 import { renderConfig } from '../../engine/config.ts';
 import type { ControlData } from '../../engine/control.ts';
 import { DEFAULT_SETTINGS, volumeSettings } from '../../engine/settings.ts';
-import type { DriverName, Endpoint, Goal } from '../model.ts';
+import type { Account, DriverName, Endpoint, Goal } from '../model.ts';
 
 export interface ConfigurationInput {
   major: number;

@@ -4,11 +4,11 @@
  */
 import { access, chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SecretsDocument } from '../../agent/api.ts';
 import { openCgroup } from '../../engine/cgroup.ts';
 import { CONFIG_FILE, stripAutoConf, writeConfig } from '../../engine/config.ts';
 import { readControlFile } from '../../engine/control.ts';
-import { readText, replaceFile, replaceIfDifferent } from '../../engine/files.ts';
+import { readText } from '../../durable.ts';
+import { replaceFile, replaceIfDifferent } from '../../engine/files.ts';
 import type { Engine } from '../../engine/find.ts';
 import { renderHba } from '../../engine/hba.ts';
 import { giveTo, type OsUser } from '../../engine/osuser.ts';
@@ -33,7 +33,7 @@ import { restoreCommand, writeRestoreScript } from './restore.ts';
 import { readRuntime, writeRuntime } from './runtime.ts';
 import { sameSlots } from './slots.ts';
 import { asides } from './steps/clear.ts';
-import type { Endpoint, Goal, GroupSpec, MemberRecord } from '../model.ts';
+import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument } from '../model.ts';
 
 export interface MemberEnvironment {
   engine: Engine;

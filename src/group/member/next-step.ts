@@ -91,6 +91,7 @@ function create({ facts, member }: StepInput): Step {
   if (facts.data === null) return facts.process === 'none' ? { do: 'initdb' } : { do: 'stop', mode: 'fast' };
   if (facts.data.standbySignal) return refused('unsafe', `${member.name} holds a standby's data: it can't be the first member of a group`);
   if (facts.process === 'none') return { do: 'start', as: 'primary' };
+  if (facts.process === 'stopping') return finishStop;
   if (facts.process !== 'ready') return waiting;
   return facts.accounts ? reached : { do: 'set-up-accounts' };
 }

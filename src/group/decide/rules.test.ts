@@ -1,0 +1,214 @@
+import { describe, expect, it } from 'vitest';
+import { down, memberRecord, memberSpec, reportOn, Scene } from '../testing/build.ts';
+import type { Operation } from '../model.ts';
+import { acceptRequest } from './request.ts';
+import { RULES } from './rules.ts';
+
+/** Starts an operation as a person would. */
+function ask(scene: Scene, request: Parameters<typeof acceptRequest>[2]): void {
+  scene.record = acceptRequest(scene.input(), scene.record!, request, 'op').record;
+}
+
+const promotion = { candidate: 'n2', predecessors: [{ member: 'n1', host: 'h1' }], planned: false, operation: null };
+const failover = (): Scene => {
+  const scene = new Scene().report('n1', down(false));
+  scene.decide();
+  return scene;
+};
+
+/** Tests by the rule's name; the last one sees to it that none is forgotten. */
+const TESTS: Record<string, () => void> = {
+  created() {
+    const scene = new Scene(['n1', 'n2']);
+    scene.record = null;
+    scene.reports = {};
+    expect(scene.decide().members['n1']?.goal).toEqual({ kind: 'create' });
+    scene.report('n1', reportOn('n1', { reached: null }));
+    expect(scene.decide().primary).toBeNull();
+    scene.report('n1', { reached: 'create' });
+    expect(scene.decide()).toMatchObject({ primary: 'n1', term: 1, systemIdentifier: '7' });
+  },
+  admit() {
+    const scene = new Scene(['n1']);
+    scene.spec.members['n2'] = memberSpec('n2');
+    scene.report('n1', { ready: false });
+    expect(scene.decide().members['n2']).toBeUndefined();
+    scene.report('n1', { ready: true });
+    expect(scene.decide().members).toMatchObject({ n1: { goal: { slots: ['pgorbit_n2'] } }, n2: { joined: false, goal: { kind: 'follow', upstream: { member: 'n1' } } } });
+  },
+  amend() {
+    const scene = new Scene();
+    scene.spec.members['n1'] = memberSpec('n1', { port: 7000 });
+    expect(scene.decide().members).toMatchObject({ n1: { port: 7000, restarts: 2 }, n2: { restarts: 1, goal: { upstream: { port: 7000 } } } });
+  },
+  forget() {
+    const scene = new Scene();
+    delete scene.spec.members['n3'];
+    expect(scene.decide().members['n3']?.goal).toEqual({ kind: 'remove' });
+    scene.report('n3', { ...down(true), state: 'removed' });
+    expect(Object.keys(scene.decide().members)).toEqual(['n1', 'n2']);
+  },
+  promoted() {
+    const scene = failover();
+    scene.report('n2', { inRecovery: false, term: 1, goalTerm: 2 });
+    expect(scene.decide().primary, 'not before its data are of the new term').toBeNull();
+    scene.report('n2', { term: 2, timeline: 2 });
+    expect(scene.decide()).toMatchObject({ primary: 'n2', promotion: null, term: 2, members: { n1: { incarnation: 2, joined: false, goal: { kind: 'follow', upstream: { member: 'n2' } } }, n3: { incarnation: 1 } } });
+  },
+  'promotion-failed'() {
+    const scene = failover();
+    expect(scene.decide(14_000).promotion?.candidate).toBe('n2');
+    expect(scene.decide(2_000), 'who is given up is fenced and replayed by the next').toMatchObject({ term: 3, promotion: { candidate: 'n3', predecessors: [{ member: 'n1' }, { member: 'n2' }] } });
+    scene.report('n2', down(true)).report('n3', { failures: 2, goalTerm: 3 });
+    expect(scene.decide(), 'the old primary is the last resort').toMatchObject({ term: 4, primary: null, promotion: { candidate: 'n1', predecessors: [{ member: 'n2' }, { member: 'n3' }], planned: false } });
+    expect(scene.member('n1').goal.kind).toBe('promote');
+    expect(scene.member('n2').goal).toEqual({ kind: 'stop' });
+  },
+  'primary-down'() {
+    const scene = new Scene();
+    scene.report('n1', { ...down(false), cleanStop: null });
+    expect(scene.decide().primary, 'how it went down is not known yet').toBe('n1');
+    scene.report('n1', down(true));
+    expect(scene.decide(), 'a clean stop is no reason for a failover').toMatchObject({ primary: 'n1', members: { n1: { restarts: 2 } } });
+    scene.report('n1', { ...down(false), restarts: 2 }).report('n3', { received: '0/200' });
+    expect(scene.decide(), 'the one with the most WAL takes over').toMatchObject({ term: 2, primary: null, promotion: { candidate: 'n3', planned: false } });
+    const manual = new Scene().report('n1', down(false));
+    manual.spec.failover = 'manual';
+    expect(manual.decide()).toMatchObject({ term: 1, primary: 'n1', members: { n1: { restarts: 2 } } });
+    const alone = new Scene(['n1']).report('n1', { ...down(false), failures: 3 });
+    expect(alone.decide().members['n1']?.restarts, 'a primary that fails to start waits longer each time').toBe(1);
+    expect(alone.decide(6_000).members['n1']?.restarts).toBe(2);
+  },
+  'primary-silent'() {
+    const scene = new Scene();
+    delete scene.reports['n1'];
+    scene.decide();
+    expect(scene.decide(10_000).primary, 'its replicas still stream from it').toBe('n1');
+    scene.report('n2', { streamingFrom: null }).report('n3', { streamingFrom: null });
+    expect(scene.decide()).toMatchObject({ term: 2, primary: null, promotion: { predecessors: [{ member: 'n1' }], planned: false } });
+    const quick = new Scene().report('n2', { streamingFrom: null }).report('n3', { streamingFrom: null });
+    delete quick.reports['n1'];
+    expect(quick.decide().primary).toBe('n1');
+    expect(quick.decide(1_000).primary, 'not at the first silence').toBe('n1');
+  },
+  joined() {
+    const scene = new Scene();
+    scene.record!.members['n2'] = memberRecord('n2', { joined: false, rebuilds: 2, goal: scene.member('n2').goal });
+    scene.report('n2', { streamingFrom: null });
+    expect(scene.decide().members['n2']?.joined).toBe(false);
+    scene.report('n2', { streamingFrom: 'x:1' });
+    expect(scene.decide().members['n2']).toMatchObject({ joined: true, rebuilds: 0 });
+  },
+  rebuild() {
+    const scene = new Scene().report('n2', { streamingFrom: null });
+    scene.decide();
+    expect(scene.decide(9_000).members['n2']?.incarnation).toBe(1);
+    expect(scene.decide(2_000).members['n2']).toMatchObject({ incarnation: 2, rebuilds: 1, joined: false });
+    scene.report('n3', { ...down(true), failures: 3 });
+    expect(scene.decide().members['n3']?.incarnation).toBe(2);
+  },
+  switchover() {
+    const scene = new Scene();
+    ask(scene, { kind: 'switchover', group: 'main', to: 'n3' });
+    expect(scene.decide().members).toMatchObject({ n1: { goal: { kind: 'checkpoint' } }, n3: { goal: { kind: 'checkpoint' } }, n2: { goal: { kind: 'follow' } } });
+    scene.report('n1', { reached: 'checkpoint' }).report('n3', { reached: 'checkpoint' });
+    expect(scene.decide().members['n1']?.goal).toEqual({ kind: 'stop' });
+    scene.report('n1', { ...down(true), reached: 'stop' });
+    expect(scene.decide()).toMatchObject({ term: 2, promotion: { candidate: 'n3', planned: true, predecessors: [{ member: 'n1' }] } });
+    scene.report('n3', { inRecovery: false, term: 2 });
+    expect(scene.decide()).toMatchObject({ primary: 'n3', operation: null, results: [{ id: 'op', ok: true }], members: { n1: { incarnation: 1 } } });
+    const lost = new Scene();
+    ask(lost, { kind: 'switchover', group: 'main', to: 'n3' });
+    lost.record!.operation = { ...(lost.record!.operation as Extract<Operation, { kind: 'switchover' }>), step: 'stop' };
+    lost.decide();
+    lost.report('n1', { ...down(true), reached: 'stop' }).report('n3', down(true));
+    expect(lost.decide(), 'nobody is promoted who went away').toMatchObject({ term: 1, primary: 'n1', promotion: null, results: [{ ok: false }], members: { n1: { restarts: 2 } } });
+  },
+  promote() {
+    const scene = new Scene();
+    delete scene.reports['n1'];
+    ask(scene, { kind: 'promote', group: 'main', member: 'n3', force: true });
+    expect(scene.decide()).toMatchObject({ term: 2, promotion: { candidate: 'n3', predecessors: [{ member: 'n1' }], planned: false } });
+    const gone = new Scene();
+    delete gone.reports['n1'];
+    ask(gone, { kind: 'promote', group: 'main', member: 'n3', force: true });
+    gone.report('n3', down(true));
+    expect(gone.decide()).toMatchObject({ term: 1, promotion: null, operation: null, results: [{ ok: false }] });
+  },
+  restart() {
+    const scene = new Scene(['n1', 'n2']);
+    ask(scene, { kind: 'restart', group: 'main', members: null });
+    expect(scene.decide().members, 'replicas first').toMatchObject({ n1: { restarts: 1 }, n2: { restarts: 2 } });
+    scene.report('n2', { restarts: 2 });
+    expect(scene.decide().members['n1']?.restarts).toBe(2);
+    scene.report('n1', { ...down(true), restarts: 1 });
+    expect(scene.decide(), 'a restart that was asked for is no failure').toMatchObject({ term: 1, operation: { kind: 'restart', current: 'n1' } });
+    expect(scene.decide(61_000)).toMatchObject({ operation: null, results: [{ ok: false }] });
+  },
+  reclone() {
+    const scene = new Scene();
+    ask(scene, { kind: 'reclone', group: 'main', members: ['n2'], drainMs: 5_000 });
+    expect(scene.decide().members['n2']?.goal).toEqual({ kind: 'drain', patient: false });
+    expect(scene.decide(6_000).members['n2'], 'sessions are cut off when their time is up').toMatchObject({ incarnation: 2, joined: false, goal: { kind: 'follow' } });
+    scene.report('n2', { incarnation: 2 });
+    expect(scene.decide()).toMatchObject({ operation: null, results: [{ ok: true }] });
+  },
+  'reclone-needed'() {
+    const scene = new Scene();
+    scene.shares = { n1: 0.9, n2: 0.9 };
+    scene.decide();
+    expect(scene.decide(59_000).operation).toBeNull();
+    expect(scene.decide(2_000)).toMatchObject({ operation: { kind: 'reclone', current: 'n2', cut: false }, members: { n2: { goal: { kind: 'drain', patient: true } } } });
+  },
+};
+
+describe('the rules of a group', () => {
+  for (const [name, test] of Object.entries(TESTS)) it(name, test);
+
+  it('all have a test', () => {
+    expect(Object.keys(TESTS).sort()).toEqual(RULES.map((rule) => rule.name).sort());
+  });
+});
+
+describe('goals', () => {
+  it('keep whom a promotion reads from, though the manifest has dropped it', () => {
+    const scene = new Scene();
+    delete scene.spec.members['n1'];
+    expect(scene.decide().members['n1']?.goal.kind).toBe('primary');
+    scene.report('n1', down(false));
+    expect(scene.decide()).toMatchObject({ promotion, members: { n1: { goal: { kind: 'stop' } } } });
+    scene.report('n2', { inRecovery: false, term: 2 });
+    expect(scene.decide().members['n1']?.goal).toEqual({ kind: 'remove' });
+  });
+
+  it('keep the first member until it is known whether it has made the system', () => {
+    const scene = new Scene(['n1', 'n2']);
+    scene.record = null;
+    scene.reports = {};
+    scene.decide();
+    scene.spec.members = { n2: memberSpec('n2', { role: 'primary' }) };
+    expect(scene.decide().members['n1']?.goal).toEqual({ kind: 'create' });
+  });
+});
+
+describe('a request', () => {
+  it('is refused while another runs, but ends a patient clone', () => {
+    const scene = new Scene();
+    ask(scene, { kind: 'restart', group: 'main', members: null });
+    expect(() => ask(scene, { kind: 'switchover', group: 'main', to: null })).toThrow(/busy with a restart/);
+    const patient = new Scene();
+    patient.record!.operation = { id: 'old', kind: 'reclone', left: [], current: 'n2', step: 'drain', drainMs: 1, cut: false };
+    ask(patient, { kind: 'switchover', group: 'main', to: null });
+    expect(patient.record).toMatchObject({ operation: { kind: 'switchover', to: 'n2' }, results: [{ id: 'old', ok: false }] });
+  });
+
+  it('to promote is a switchover while the primary lives, and else needs force', () => {
+    const scene = new Scene();
+    ask(scene, { kind: 'promote', group: 'main', member: 'n2', force: false });
+    expect(scene.record?.operation).toMatchObject({ kind: 'switchover', from: 'n1', to: 'n2' });
+    const dead = new Scene();
+    delete dead.reports['n1'];
+    expect(() => ask(dead, { kind: 'promote', group: 'main', member: 'n2', force: false })).toThrow(/fences n1 for good/);
+    expect(() => ask(dead, { kind: 'promote', group: 'main', member: 'n9', force: true })).toThrow(/no member n9/);
+  });
+});

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import type { Goal } from '../model.ts';
+import { configurationOf, type ConfigurationInput } from './configuration.ts';
+
+const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: '10.0.0.1', port: 5432 }, slot: 'pgorbit_n2' };
+const promote: Goal = { kind: 'promote', predecessors: [], synchronousNames: '' };
+const primary: Goal = { kind: 'primary', slots: [], synchronousNames: 'ANY 1 (n2)' };
+
+const input = (patch: Partial<ConfigurationInput> = {}): ConfigurationInput => ({
+  major: 18, member: 'n2', driver: 'reflink', settings: {}, goal: follow, replication: { user: 'rep', password: "it's\\" }, restoreCommand: '/home/restore.sh', limits: null, ...patch,
+});
+
+/** A setting's value as the file has it, the last one counts; null where it has none. */
+function setting(text: string, name: string): string | null {
+  return text.split('\n').findLast((line) => new RegExp(`^${name}\\s*=`).test(line))?.replace(/^[^=]*=\s*/, '') ?? null;
+}
+
+describe('configurationOf', () => {
+  it('points a follower at its upstream by its slot', () => {
+    const text = configurationOf(input());
+    expect(setting(text, 'primary_conninfo')).toMatch(/host=''10.0.0.1'' port=''5432''.*application_name=''n2''/);
+    expect(setting(text, 'primary_slot_name')).toBe("'pgorbit_n2'");
+    expect(setting(text, 'cluster_name')).toBe("'n2'");
+  });
+
+  it('gives a primary its synchronous names and no upstream', () => {
+    const text = configurationOf(input({ goal: primary }));
+    expect(setting(text, 'synchronous_standby_names')).toBe("'ANY 1 (n2)'");
+    expect(setting(text, 'primary_conninfo')).toBeNull();
+  });
+
+  it('has a restore command whatever the goal, because a change of it at a promotion comes too late', () => {
+    for (const goal of [follow, promote, primary]) expect(setting(configurationOf(input({ goal })), 'restore_command')).toBe("'/home/restore.sh'");
+  });
+
+  it('lets no reader hold up a promotion', () => {
+    const settings = { max_standby_streaming_delay: '-1' };
+    expect(setting(configurationOf(input({ settings, goal: promote })), 'max_standby_streaming_delay')).toBe("'0'");
+    expect(setting(configurationOf(input({ settings })), 'max_standby_streaming_delay')).toBe("'-1'");
+  });
+
+  it('keeps a standby at no less than the limits that its WAL asks for', () => {
+    const limits = { maxConnections: 300, maxWorkerProcesses: 8, maxWalSenders: 16, maxPreparedTransactions: 0, maxLocksPerTransaction: 64 } as NonNullable<ConfigurationInput['limits']>;
+    expect(setting(configurationOf(input({ settings: { max_connections: '100' }, limits })), 'max_connections')).toBe("'300'");
+    expect(setting(configurationOf(input({ settings: { max_connections: '500' }, limits })), 'max_connections')).toBe("'500'");
+    expect(setting(configurationOf(input({ settings: { max_connections: '100' } })), 'max_connections')).toBe("'100'");
+  });
+});

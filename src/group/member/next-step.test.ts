@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+import type { Goal } from '../model.ts';
+import { nextStep, type Facts, type Step } from './next-step.ts';
+
+const TERM = 5;
+const GOALS: Goal[] = [
+  { kind: 'create' },
+  { kind: 'primary', slots: ['pgorbit_n2'], synchronousNames: '' },
+  { kind: 'follow', upstream: { member: 'n2', address: '127.0.0.1', port: 5433 }, slot: 'pgorbit_n1' },
+  { kind: 'promote', predecessors: [{ member: 'n2', host: 'h1' }], synchronousNames: '' },
+  { kind: 'checkpoint' },
+  { kind: 'drain', patient: false },
+  { kind: 'drain', patient: true },
+  { kind: 'stop' },
+  { kind: 'remove' },
+];
+const goalOf = (kind: Goal['kind']): Goal => GOALS.find((goal) => goal.kind === kind)!;
+const member = { name: 'n1', incarnation: 2, restarts: 3 };
+
+const facts = (patch: Partial<Facts> = {}): Facts => ({
+  data: { incarnation: 2, term: TERM, standbySignal: false, cleanStop: null }, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: false,
+  startedFor: 3, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, ...patch,
+});
+const next = (kind: Goal['kind'], patch: Partial<Facts> = {}): Step => nextStep({ goal: goalOf(kind), member, term: TERM, facts: facts(patch) });
+const standby = { incarnation: 2, term: TERM, standbySignal: true, cleanStop: null };
+
+/** What each step brings about when it succeeds. */
+function after(before: Facts, step: Step): Facts {
+  const running = { process: 'ready' as const, startedFor: member.restarts };
+  const stopped = { process: 'none' as const, inRecovery: null, sessions: null };
+  const made = (term: number, standbySignal: boolean): Facts['data'] => ({ incarnation: member.incarnation, term, standbySignal, cleanStop: null });
+  switch (step.do) {
+    case 'nothing': return before;
+    case 'initdb': return { ...before, data: made(0, false), debris: false, fencedTerm: null, accounts: false };
+    case 'set-up-accounts': return { ...before, accounts: true };
+    case 'attach': return { ...before, data: made(TERM, true), debris: false, fencedTerm: null, slots: true };
+    case 'set-aside': return { ...before, data: null, debris: false, aside: before.data !== null, fencedTerm: null };
+    case 'start': {
+      const signal = step.as === 'standby' || before.data!.standbySignal;
+      return { ...before, ...running, data: { ...before.data!, standbySignal: signal }, inRecovery: signal, configured: true, sessions: 0 };
+    }
+    case 'stop': return { ...before, ...stopped };
+    case 'configure': return { ...before, configured: true };
+    case 'sync-slots': return { ...before, slots: true };
+    case 'mark-term': return { ...before, data: { ...before.data!, term: TERM } };
+    case 'checkpoint': return { ...before, checkpointed: true };
+    case 'take-over': return { ...before, data: { ...before.data!, term: TERM, standbySignal: false }, inRecovery: false };
+    case 'remove': return { ...before, data: null, debris: false, aside: false, fencedTerm: null };
+  }
+}
+
+/** Every combination of what an agent may find; only what cannot be is left out. */
+function* everything(): Generator<Facts> {
+  const datas: Facts['data'][] = [null];
+  for (const incarnation of [1, 2]) for (const term of [TERM - 1, TERM]) for (const standbySignal of [true, false]) datas.push({ incarnation, term, standbySignal, cleanStop: null });
+  const flags = [true, false];
+  for (const data of datas) for (const debris of data === null ? flags : [false]) for (const aside of flags) for (const fencedTerm of [null, TERM - 1, TERM])
+    for (const process of data === null ? (['none'] as const) : (['none', 'starting', 'ready', 'stopping'] as const)) {
+      // Only a server that answers says whether it is in recovery, and how it is set up; the directory agrees with it.
+      const answers = process === 'ready';
+      for (const startedFor of [2, 3]) for (const configured of answers ? flags : [false]) for (const accounts of flags) for (const slots of answers ? flags : [false])
+        for (const sessions of answers ? [0, 2] : [null]) yield { data, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false };
+    }
+}
+
+/** Where a goal may rest without being reached, and why. */
+const REFUSALS: Partial<Record<Goal['kind'], (facts: Facts, error: string) => boolean>> = {
+  // A standby's data make no new system.
+  create: ({ data }, error) => error === 'unsafe' && data?.standbySignal === true,
+  // A primary's data are never made anew, never a standby's, and not used under a fence.
+  primary: ({ data, fencedTerm }, error) => (error === 'fenced' && fencedTerm === TERM) || (error === 'unsafe' && (data === null || data.incarnation !== 2 || data.standbySignal)),
+  // Nothing to promote, or superseded.
+  promote: ({ data, fencedTerm }, error) => (error === 'fenced' && fencedTerm === TERM) || (error === 'unsafe' && (data === null || data.incarnation !== 2)),
+};
+
+/** Where a goal may wait for somebody else: an event outside, or the decider's next word. */
+function mayWait({ kind }: Goal, { process, sessions, startedFor }: Facts): boolean {
+  if (process === 'starting') return true;
+  if (kind === 'primary') return process === 'none' && startedFor === member.restarts;
+  if (kind === 'checkpoint') return process !== 'ready';
+  return kind === 'drain' && (process === 'stopping' || sessions !== 0);
+}
+
+describe('from wherever a member is', () => {
+  it.each(GOALS.map((goal) => [goal.kind, goal] as const))('the goal %s is reached, refused for a known reason, or waits for something that comes', (_, goal) => {
+    let looked = 0;
+    for (const start of everything()) {
+      let now = start;
+      let step = nextStep({ goal, member, term: TERM, facts: now });
+      const path: string[] = [];
+      while (step.do !== 'nothing') {
+        path.push(step.do);
+        expect(path.length, `${goal.kind} goes in circles from ${JSON.stringify(start)}: ${path.join(', ')}`).toBeLessThan(9);
+        now = after(now, step);
+        step = nextStep({ goal, member, term: TERM, facts: now });
+      }
+      looked += 1;
+      if (step.reached) continue;
+      const why = JSON.stringify({ goal: goal.kind, start, path, now });
+      if (step.error === undefined) expect(mayWait(goal, now), why).toBe(true);
+      else expect(REFUSALS[goal.kind]?.(now, step.error.code), why).toBe(true);
+    }
+    expect(looked).toBeGreaterThan(500);
+  });
+
+  it('data are deleted only to remove the member, and moved only for a newer incarnation', () => {
+    for (const goal of GOALS) for (const start of everything()) {
+      const step = nextStep({ goal, member, term: TERM, facts: start });
+      if (step.do === 'remove') expect(goal.kind).toBe('remove');
+      if (step.do === 'set-aside') expect([goal.kind, start.data === null || start.data.incarnation < member.incarnation]).toEqual(['follow', true]);
+      if (step.do === 'initdb') expect([goal.kind, start.data]).toEqual(['create', null]);
+      if ((step.do === 'set-aside' || step.do === 'remove' || step.do === 'attach' || step.do === 'start')) expect(start.process).toBe('none');
+    }
+  });
+
+  it('nobody accepts writes in the term that fenced it', () => {
+    for (const kind of ['primary', 'promote'] as const) for (const start of everything()) {
+      if (start.fencedTerm !== TERM) continue;
+      const step = nextStep({ goal: goalOf(kind), member, term: TERM, facts: start });
+      expect(['nothing']).toContain(step.do);
+    }
+  });
+});
+
+describe('a step', () => {
+  it('starts a primary once for each number of restarts', () => {
+    expect(next('primary', { process: 'none', startedFor: 2 })).toEqual({ do: 'start', as: 'primary' });
+    expect(next('primary', { process: 'none', startedFor: 3 })).toEqual({ do: 'nothing', reached: false });
+    expect(next('primary', { startedFor: 2 })).toEqual({ do: 'stop', mode: 'fast' });
+  });
+
+  it('takes over with what was a primary only after it has become a standby', () => {
+    const old = { incarnation: 2, term: TERM - 1, standbySignal: false, cleanStop: false };
+    expect(next('promote', { process: 'none', data: old })).toEqual({ do: 'start', as: 'standby' });
+    expect(next('promote', { data: old })).toEqual({ do: 'stop', mode: 'fast' });
+    expect(next('promote', { process: 'none' }), 'promoted in this term before it crashed').toEqual({ do: 'start', as: 'primary' });
+  });
+
+  it('drops the slots of an old primary when it follows', () => {
+    expect(next('follow', { data: standby, inRecovery: true, slots: false })).toEqual({ do: 'sync-slots' });
+  });
+
+  it('brings a patient stop to its end when the member is wanted again', () => {
+    expect(next('follow', { data: standby, process: 'stopping' })).toEqual({ do: 'stop', mode: 'fast' });
+  });
+
+  it('removes what was set aside with the member', () => {
+    expect(next('remove', { data: null, process: 'none', aside: true })).toEqual({ do: 'remove' });
+    expect(next('remove', { data: null, process: 'none' })).toEqual({ do: 'nothing', reached: true });
+  });
+});
