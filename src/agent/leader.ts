@@ -39,8 +39,11 @@ export function byLeader<K extends CallName>(agent: LeaderCalls, name: K, handle
   };
 }
 
+/** What an agent says that answers and knows of no leader. */
+export const NO_LEADER = 'no agent leads at the moment: a majority of them must run and reach each other';
+
 export function leaderless(): PgorbitError {
-  return new PgorbitError('agent-unreachable', 'no agent leads at the moment: a majority of them must run and reach each other', {
+  return new PgorbitError('agent-unreachable', NO_LEADER, {
     hint: '`pgorbit up` starts the agents of this machine; `pgorbit status` shows which are there',
   });
 }

@@ -2,9 +2,11 @@
 import type { CallName, Calls } from '../agent/api.ts';
 import type { AgentAddress } from '../agent/config.ts';
 import { readIdentity } from '../agent/identity/files.ts';
+import { runningAgent } from '../agent/launch.ts';
+import { NO_LEADER } from '../agent/leader.ts';
 import { RpcClient, type CallOptions } from '../agent/rpc/client.ts';
 import { PgorbitError } from '../errors.ts';
-import { adminDir } from '../home.ts';
+import { adminDir, agentDir } from '../home.ts';
 import { listClusters, readCluster, type ClusterFile } from './admin.ts';
 import type { Context } from './context.ts';
 import { chooseCluster } from './plan/select.ts';
@@ -50,10 +52,9 @@ export class Cluster {
         failed.push(error);
       }
     }
-    throw new PgorbitError('agent-unreachable', `no agent of cluster ${this.name} answers (${this.#order.join(', ')})`, {
-      hint: `\`pgorbit up\` starts the agents of this machine. ${failed[0]?.message ?? ''}`,
-      cause: failed[0],
-    });
+    const hint = '`pgorbit up` starts the agents of this machine; `pgorbit status` shows what runs without them';
+    if (failed.some((error) => error.message === NO_LEADER)) throw new PgorbitError('agent-unreachable', `cluster ${this.name}: ${NO_LEADER}`, { hint, cause: failed[0] });
+    throw new PgorbitError('agent-unreachable', `no agent of cluster ${this.name} answers (${this.#order.join(', ')}): ${failed[0]?.message ?? ''}`, { hint, cause: failed[0] });
   }
 
   /** Asks one host's agent. Throws `no-such-host`. */
@@ -70,6 +71,15 @@ export class Cluster {
   close(): void {
     for (const client of this.#clients.values()) client.close();
   }
+}
+
+/**
+ * Do so few agents run that none can lead? Then there is no sense in waiting for an election. All of them are on this
+ * machine.
+ */
+export async function isLeaderless(home: string, file: ClusterFile): Promise<boolean> {
+  const running = await Promise.all(file.agents.map(({ host }) => runningAgent(agentDir(home, file.cluster, host))));
+  return running.filter((agent) => agent !== null).length * 2 < file.agents.length;
 }
 
 /** The cluster that the command means (or the one named), open while `work` runs. */

@@ -7,7 +7,7 @@ import { errnoOf, PgorbitError } from '../errors.ts';
 import type { ClusterSpec } from '../group/model.ts';
 import { agentDir, clusterDir } from '../home.ts';
 import { readApplied, readCluster, readMade, type AppliedFile, type ClusterFile, type MadeFile } from './admin.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, isLeaderless } from './cluster.ts';
 import type { Context } from './context.ts';
 import { readJson } from './files.ts';
 
@@ -40,7 +40,7 @@ export async function readPresent(context: Context, cluster: string): Promise<Pr
     if (config !== null && config.clusterId !== file.clusterId) throw otherCluster(`${dir} belongs to another cluster that is called ${config.cluster} too (id ${config.clusterId}, not ${file.clusterId})`);
     if ((await runningAgent(dir)) !== null) running.push(host);
   }
-  return { file, applied, made, running, ...(running.length > 0 ? await askAgents(context, cluster, file.clusterId) : { document: null, revision: null, status: null }) };
+  return { file, applied, made, running, ...(running.length > 0 && !(await isLeaderless(context.home, file)) ? await askAgents(context, cluster, file.clusterId) : { document: null, revision: null, status: null }) };
 }
 
 /** What is in force as far as it is known here. */

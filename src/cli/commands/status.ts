@@ -1,6 +1,6 @@
 import type { StatusDocument } from '../../agent/api.ts';
 import type { Define } from '../command.ts';
-import { withCluster, type Cluster } from '../cluster.ts';
+import { isLeaderless, withCluster, type Cluster } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import { PgorbitError } from '../../errors.ts';
 import { sleep } from '../../lifecycle.ts';
@@ -23,8 +23,9 @@ export const define: Define = (command, declare) => {
   });
 };
 
-/** What an agent says; when none answers, what is known here without them. */
+/** What an agent says; when none can, what is known here without them. */
 async function statusOf(context: Context, cluster: Cluster): Promise<StatusDocument> {
+  if (await isLeaderless(context.home, cluster.file)) return readLocalStatus(context.home, cluster.file);
   try {
     return await cluster.call('GET /v1/status', {}, { signal: context.signal, ...(context.timeoutMs === undefined ? {} : { timeoutMs: context.timeoutMs }) });
   } catch (error) {
