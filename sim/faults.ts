@@ -6,7 +6,7 @@ type Fault = (world: World, random: Prng) => void;
 
 const FAULTS: Record<string, Fault> = {
   'kill-primary': (world) => {
-    for (const server of [...world.volume.servers]) if (server.open) kill(world, server);
+    for (const server of world.volume.servers.filter(({ open }) => open)) kill(world, server);
   },
   'kill-any': (world, random) => {
     const { servers } = world.volume;
@@ -18,14 +18,12 @@ const FAULTS: Record<string, Fault> = {
   'crash-host': (world, random) => {
     const host = random.pick(HOSTS);
     const { runners } = world.agents.get(host)!;
-    for (const server of [...world.volume.servers]) if (runners.has(server.member)) kill(world, server);
+    for (const server of world.volume.servers.filter(({ member }) => runners.has(member))) kill(world, server);
     crashAgent(world, random, host);
   },
   'cut-link': (world, random) => {
     const host = random.pick(HOSTS);
-    world.cut.add(host);
-    world.trace(() => `fault: ${host} is cut off`);
-    world.clock.after(random.int(200, 12_000), () => world.cut.delete(host));
+    cutOff(world, host, random.int(200, 12_000));
   },
   // WAL that a standby still needs is recycled.
   'wal-gone': (world) => {
@@ -50,7 +48,8 @@ export class Faults {
   readonly #random: Prng;
   #on = true;
 
-  constructor(world: World, random: Prng) {
+  /** @param freezeWish the step in which agents freeze; null: as the seed has it. */
+  constructor(world: World, random: Prng, freezeWish: 'start' | 'take-over' | null) {
     this.#world = world;
     this.#random = random;
     const mix = Object.keys(FAULTS).filter(() => random.chance(0.6)).map((name) => [random.gap(1), name] as const);
@@ -63,10 +62,11 @@ export class Faults {
     };
     world.clock.after(random.gap(mean), strike);
     // The classic: an agent that stands still between its last look and the deed, and comes back with old orders.
-    const freezeIn = random.pick([null, null, 'start', 'take-over']);
+    const drawn = random.pick([null, null, 'start', 'take-over']);
+    const freezeIn = freezeWish ?? drawn;
     world.hazard = (agent, member, step) => {
       if (this.#on && step.do === freezeIn && !('as' in step && step.as === 'standby') && random.chance(0.5)) {
-        world.clock.after(random.int(0, 40), () => freezeAgent(world, random, agent.name, random.int(3_500, 25_000)));
+        world.clock.after(random.int(0, 40), () => standStill(world, random, agent.name));
       } else if (this.#on && random.chance(hazard)) world.clock.after(random.int(0, 120), () => this.#strikeStep(agent.name, member));
     };
   }
@@ -119,6 +119,19 @@ function freezeAgent(world: World, random: Prng, host: string, ms = random.chanc
     if (process.frozen) world.trace(() => `the agent of ${host} goes on`);
     process.thaw();
   });
+}
+
+/** A machine that is paused comes back before its network does: its agent goes on by its old orders for a while. */
+function standStill(world: World, random: Prng, host: string): void {
+  const ms = random.int(3_500, 25_000);
+  freezeAgent(world, random, host, ms);
+  if (random.chance(0.5)) cutOff(world, host, ms + random.int(100, 5_000));
+}
+
+function cutOff(world: World, host: string, ms: number): void {
+  world.cut.add(host);
+  world.trace(() => `fault: ${host} is cut off`);
+  world.clock.after(ms, () => world.cut.delete(host));
 }
 
 function troubled(world: World, random: Prng, members: Set<string>): void {

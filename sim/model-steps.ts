@@ -146,7 +146,7 @@ function* remove(member: ModelMember): Work {
 function* syncSlots(member: ModelMember, wanted: readonly string[]): Work {
   yield* member.pause();
   const { slots } = member.sql().data;
-  for (const slot of [...slots]) if (!wanted.includes(slot)) slots.delete(slot);
+  for (const slot of slots) if (!wanted.includes(slot)) slots.delete(slot);
   yield* member.pause();
   member.sql();
   for (const slot of wanted) slots.add(slot);

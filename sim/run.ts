@@ -10,6 +10,8 @@ import { World, type WorldOptions } from './world.ts';
 export interface RunOptions extends WorldOptions {
   /** ms of virtual time with faults; default: 20 to 60 s, by the seed. */
   troubleMs?: number;
+  /** Agents freeze in this step in every seed, not only in those that draw it. */
+  freezeIn?: 'start' | 'take-over';
 }
 
 export interface Outcome {
@@ -37,7 +39,7 @@ export function runSeed(options: RunOptions): Outcome {
   try {
     startClients(world, new Prng(seed, 'clients'));
     if (random.chance(0.7)) world.clock.run(60_000, () => unsettled(world) === null);
-    const faults = new Faults(world, new Prng(seed, 'faults'));
+    const faults = new Faults(world, new Prng(seed, 'faults'), options.freezeIn ?? null);
     const users = new Users(world, new Prng(seed, 'users'));
     world.clock.run(world.clock.now + (options.troubleMs ?? random.int(20_000, 60_000)));
     users.stop();
