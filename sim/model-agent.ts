@@ -1,11 +1,15 @@
 /** One host's agent: what it knows of the documents, the runners of its members, its reports; in one or two of them a decider. */
 import { PgorbitError } from '../src/errors.ts';
 import type { MemberRecord, OperateRequest } from '../src/group/model.ts';
+import type { Engine } from '../src/engine/find.ts';
 import { ModelDecider } from './model-decider.ts';
 import { ModelRunner } from './model-runner.ts';
 import type { Documents } from './model-store.ts';
 import { SimBell, SimProcess, sleep, waitFor, type Work } from './process.ts';
 import type { World } from './world.ts';
+
+/** Nothing here runs it. */
+const ENGINE: Engine = { major: 18, version: '18.0', bin: '/nowhere', source: 'folder', tools: new Set() };
 
 const HEARTBEAT_MS = 1_000;
 const REPORT_TIMEOUT_MS = 2_000;
@@ -61,7 +65,7 @@ export class ModelAgent {
   }
 
   #update(): void {
-    const { record, spec } = this.view;
+    const { record } = this.view;
     const wanted = new Set<string>();
     for (const member of Object.values(record?.value.members ?? {})) {
       if (member.host !== this.host) continue;
@@ -73,14 +77,13 @@ export class ModelAgent {
       this.runners.delete(name);
       runner.end();
     }
-    void spec;
   }
 
   #obey(member: MemberRecord): void {
     const { record, spec } = this.view;
     const orders = {
       goal: member.goal, term: record!.value.term, record: member, spec: spec.value,
-      systemIdentifier: record!.value.systemIdentifier, addresses: [],
+      systemIdentifier: record!.value.systemIdentifier, addresses: [], engine: ENGINE,
     };
     const running = this.runners.get(member.name);
     if (running !== undefined) {

@@ -175,15 +175,20 @@ export class ModelPostgres {
     for (let i = wal.length, end = Math.min(source.length, i + count); i < end; i += 1) wal.push(source[i]!);
   }
 
+  /** Standbys that stream from this server just now. */
+  followers(): ModelPostgres[] {
+    return this.#world.volume.servers.filter((standby) => standby.alive && standby.receiver === this);
+  }
+
   /** A clean stop: the checkpoint at its end reaches every standby that streams. */
   #shutDown(): void {
     this.phase = 'stopping';
     this.smart = false;
-    const { random, volume } = this.#world;
+    const { random } = this.#world;
     this.#after(random.chance(0.1) ? random.int(500, 3_000) : random.int(10, 200), () => {
       if (!this.inRecovery) {
         this.data.wal.push({ timeline: timelineOf(this.data.wal), commit: null });
-        for (const standby of volume.servers) if (standby.alive && standby.receiver === this) standby.#append(this.data.wal, Infinity);
+        for (const standby of this.followers()) standby.#append(this.data.wal, Infinity);
       }
       this.data.clean = true;
       this.#exit();

@@ -1,7 +1,7 @@
 /** The way without clones: pg_basebackup onto the same volume, then a standby on the copy until it streams. */
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Account } from '../../src/agent/api.ts';
+import type { Account } from '../../src/group/model.ts';
 import { findPort } from '../../src/agent/ports.ts';
 import { postgresOsUser } from '../../src/engine/osuser.ts';
 import { sleep } from '../../src/lifecycle.ts';

@@ -4,7 +4,7 @@
  * whichever agent got them, so that a client may ask any.
  */
 import type { ErrorReport } from '../errors.ts';
-import type { ClusterSpec, DriverName, MemberReport, OperationResult } from '../group/model.ts';
+import type { ClusterSpec, DriverName, MemberReport, OperateRequest, OperationResult, SecretsDocument } from '../group/model.ts';
 import type { OrbitEvent } from '../observe/event.ts';
 
 /** The document at SPEC_KEY: the manifest in force, and what was settled when it was applied. */
@@ -17,21 +17,6 @@ export interface ClusterDocument {
   spec: ClusterSpec;
   /** `pgorbit down`: every member is to be stopped, and nobody takes over from anybody. */
   stopped: boolean;
-}
-
-/** The document at SECRETS_KEY. */
-export interface SecretsDocument {
-  /** The person's superuser. */
-  superuser: Account;
-  /** The agents' own superuser. */
-  agent: Account;
-  replication: Account;
-  /** May read statistics and pgorbit's views, nothing else. */
-  monitor: Account;
-}
-export interface Account {
-  user: string;
-  password: string;
 }
 
 export interface PingAnswer {
@@ -101,14 +86,6 @@ export interface VolumeStatus {
   members: { name: string; exclusive: number; logical: number }[];
   warning: string | null;
 }
-
-/** What a person may ask of a group; answered at once with an id, carried out by the deciding agent. */
-export type OperateRequest =
-  | { kind: 'switchover'; group: string; to: string | null }
-  | { kind: 'promote'; group: string; member: string; force: boolean }
-  | { kind: 'restart'; group: string; members: string[] | null }
-  | { kind: 'reload'; group: string; members: string[] | null }
-  | { kind: 'reclone'; group: string; members: string[] | null; drainMs: number };
 
 /** Path, request and answer of each call. GET has its request in the query. */
 export interface Calls {

@@ -3,14 +3,13 @@
  * into the store by compare-and-set. Nothing else changes a group's record.
  */
 import { randomUUID } from 'node:crypto';
-import type { OperateRequest } from './api.ts';
 import type { ClusterView } from './documents.ts';
 import type { ReportRequest } from './reporter.ts';
 import { PgorbitError } from '../errors.ts';
 import type { DecisionInput, Seen, Timers } from '../group/decide/context.ts';
 import { decideGroup } from '../group/decide/decide.ts';
 import { acceptRequest } from '../group/decide/request.ts';
-import type { ClusterSpec, GroupRecord, GroupSpec } from '../group/model.ts';
+import type { ClusterSpec, GroupRecord, GroupSpec, OperateRequest } from '../group/model.ts';
 import { Bell, type Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
@@ -36,6 +35,8 @@ export class Decider {
   readonly #bell = new Bell();
   readonly #seen = new Map<string, Record<string, Seen>>();
   readonly #timers = new Map<string, Timers>();
+  /** The revision of the manifest with which each group was last decided upon, and nothing was left to change. */
+  readonly #settled = new Map<string, number>();
   /** When each agent last reported, and its process id. */
   readonly agents = new Map<string, { at: number; pid: number }>();
 
@@ -60,6 +61,7 @@ export class Decider {
   forget(): void {
     this.#seen.clear();
     this.#timers.clear();
+    this.#settled.clear();
     this.agents.clear();
     this.#bell.ring();
   }
@@ -76,6 +78,11 @@ export class Decider {
       this.#seen.set(report.group, seen);
     }
     if (news) this.#bell.ring();
+  }
+
+  /** Has the group been decided upon with the manifest in force? */
+  settled(group: string): boolean {
+    return this.#settled.get(group) === this.#options.view.cluster?.revision;
   }
 
   seen(group: string): Readonly<Record<string, Seen>> {
@@ -122,11 +129,15 @@ export class Decider {
 
   async #decide(spec: ClusterSpec, group: GroupSpec): Promise<void> {
     const { view, store, tell } = this.#options;
+    const revision = view.cluster?.revision ?? 0;
     const current = view.groups.get(group.name);
     const before = current?.record ?? null;
     const decision = decideGroup(this.#input(spec, group, before));
     this.#timers.set(group.name, decision.timers);
-    if (JSON.stringify(decision.record) === JSON.stringify(before)) return;
+    if (JSON.stringify(decision.record) === JSON.stringify(before)) {
+      this.#settled.set(group.name, revision);
+      return;
+    }
     const result = await store.compareAndSet(groupKey(group.name), current?.revision ?? 0, decision.record);
     // Someone else was quicker: the next round looks at what it wrote.
     this.#bell.ring();

@@ -1,6 +1,6 @@
 /** The cluster's documents as this agent knows them, kept fresh by the store's watch. */
-import type { ClusterDocument, SecretsDocument } from './api.ts';
-import type { GroupRecord } from '../group/model.ts';
+import type { ClusterDocument } from './api.ts';
+import type { GroupRecord, SecretsDocument } from '../group/model.ts';
 import { groupKey, SECRETS_KEY, SPEC_KEY, type StateStore } from '../state/store.ts';
 
 export interface RecordAt {

@@ -80,6 +80,7 @@ async function status(agent: Agent): Promise<StatusDocument> {
     heard: decider.agents,
     leader: { host: config.host, pid: process.pid },
     voters: agent.store.members().voters,
+    settled: (group) => decider.settled(group),
     volumes: volumes.known(),
     engine: agent.members.engine === null ? null : `PostgreSQL ${agent.members.engine.version} (${agent.members.engine.source})`,
     now: agent.now(),

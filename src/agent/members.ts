@@ -32,7 +32,7 @@ interface Running {
 export class HostMembers {
   readonly #options: HostMembersOptions;
   readonly #running = new Map<string, Running>();
-  #engine: Engine | null = null;
+  #engine: { wanted: string; found: Engine } | null = null;
   #updating: Promise<void> = Promise.resolve();
   #stopped = false;
 
@@ -41,7 +41,7 @@ export class HostMembers {
   }
 
   get engine(): Engine | null {
-    return this.#engine;
+    return this.#engine?.found ?? null;
   }
 
   reports(): MemberReport[] {
@@ -88,6 +88,7 @@ export class HostMembers {
     const group = spec.groups[record.group];
     if (group === undefined) return;
     const orders: Orders = {
+      engine: await this.#findEngine(spec),
       goal: stopped && member.goal.kind !== 'remove' ? { kind: 'stop' } : member.goal, term: record.term, record: member, spec: group, systemIdentifier: record.systemIdentifier,
       addresses: [...new Set(Object.values(spec.hosts).map((one) => one.address))].sort(),
     };
@@ -99,17 +100,22 @@ export class HostMembers {
     const { home, host, user, volumes, view, log, tell, onReport } = this.#options;
     if (view.cluster === null || view.secrets === null || group.volume === null) return;
     const volume = await volumes.open(group.volume);
-    this.#engine ??= await findEngine(spec.engine, home);
     const place = placeOf({
       home, volume: volume.path, cluster: spec.cluster, clusterId: view.cluster.document.id, group: group.name, member: member.name, host,
     });
-    const runner = new MemberRunner(place, { engine: this.#engine, user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell }, orders, onReport);
+    const runner = new MemberRunner(place, { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell }, orders, onReport);
     const life = new Lifecycle((error, what) => log.error({ err: error, what }, 'a member failed in the background'));
     life.every(60_000, 'log rotation', async () => {
       await rotateLog(place.logFile);
     });
     runner.start(life);
     this.#running.set(key, { runner, life });
+  }
+
+  async #findEngine(spec: ClusterSpec): Promise<Engine> {
+    const wanted = JSON.stringify(spec.engine);
+    if (this.#engine?.wanted !== wanted) this.#engine = { wanted, found: await findEngine(spec.engine, this.#options.home) };
+    return this.#engine.found;
   }
 
   /** Ends the runners; with `halt` also their postgres, cleanly. */

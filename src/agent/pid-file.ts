@@ -8,7 +8,7 @@ import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identify, isAlive, type ProcessId } from '../engine/proc.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
-import { writeDurably } from '../state/durable.ts';
+import { writeDurably } from '../durable.ts';
 
 export interface AgentProcess extends ProcessId {
   /** Where it listens; null until it does. */

@@ -16,6 +16,8 @@ export interface StatusInput {
   /** This agent, which leads. */
   leader: { host: string; pid: number };
   voters: readonly string[];
+  /** The group's record was decided upon with the present manifest. */
+  settled: (group: string) => boolean;
   volumes: VolumeStatus[];
   engine: string | null;
   /** ms, monotonic */
@@ -52,7 +54,7 @@ function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
   for (const wanted of Object.values(spec.members)) {
     if (record?.members[wanted.name] === undefined) members.push(absent(wanted.name, wanted.role, wanted.host, input.document?.spec.hosts[wanted.host]?.address ?? '', wanted.port ?? 0));
   }
-  const { state, reason } = health(spec, record, members, input.document?.stopped === true);
+  const { state, reason } = health(spec, record, members, input.document?.stopped === true, input.settled(spec.name));
   return {
     name: spec.name, storage: spec.storage, commit: spec.commit, term: record?.term ?? 0, primary: record?.primary ?? null,
     state, reason, engine: input.engine, operation: operationOf(record), results: record?.results ?? [], members,
@@ -67,7 +69,8 @@ function memberStatus(member: MemberRecord, record: GroupRecord, report: MemberR
     role: isPrimary ? 'primary' : member.role,
     host: member.host, address: member.address, port: member.port,
     pid: report?.pid ?? null,
-    state: report?.state ?? 'unknown',
+    // A receiver whose slot was lost calls itself streaming between one failed attempt and the next.
+    state: report?.state === 'streaming' && primary !== null && follower === undefined ? 'catching-up' : (report?.state ?? 'unknown'),
     step: report?.step ?? null,
     timeline: report?.timeline ?? null,
     lsn: report?.lsn ?? null,
@@ -92,9 +95,10 @@ function lagBytes(primary: string | null, member: string | null): number | null 
 }
 
 /** One row a situation, the worst first. */
-function health(spec: GroupSpec, record: GroupRecord | null, members: MemberStatus[], stopped: boolean): Pick<GroupStatus, 'state' | 'reason'> {
+function health(spec: GroupSpec, record: GroupRecord | null, members: MemberStatus[], stopped: boolean, settled: boolean): Pick<GroupStatus, 'state' | 'reason'> {
   if (stopped) return { state: 'down', reason: 'the cluster was stopped by `pgorbit down`' };
   if (record === null) return { state: 'down', reason: 'the group is only being made' };
+  if (!settled && record.primary !== null) return { state: 'degraded', reason: 'the manifest has just been changed' };
   if (record.promotion !== null) return { state: 'down', reason: `${record.promotion.candidate} is being promoted in term ${record.term}` };
   if (record.primary === null) return { state: 'down', reason: 'the first member is being made' };
   const primary = members.find((member) => member.name === record.primary);

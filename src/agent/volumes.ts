@@ -129,6 +129,8 @@ export class HostVolumes {
     const spec = this.#options.view.cluster?.document.spec.groups[group];
     const status = spec?.volume == null ? undefined : this.#measured.get(spec.volume)?.status;
     const shares: Record<string, number> = {};
+    // Copies share nothing: to copy again would give nothing back.
+    if (status?.driver === 'copy') return shares;
     for (const member of status?.members ?? []) {
       if (spec?.members[member.name] !== undefined && member.exclusive > NOT_WORTH_IT) shares[member.name] = member.exclusive / member.logical;
     }

@@ -1,5 +1,5 @@
 /** Who may log in, from the agents. */
-import type { SecretsDocument } from '../agent/api.ts';
+import type { SecretsDocument } from '../group/model.ts';
 import { PgorbitError } from '../errors.ts';
 import type { Cluster } from './cluster.ts';
 

@@ -1,5 +1,6 @@
 /** Commands that are one operation of a group. */
-import type { GroupStatus, OperateRequest } from '../agent/api.ts';
+import type { GroupStatus } from '../agent/api.ts';
+import type { OperateRequest } from '../group/model.ts';
 import { withCluster } from './cluster.ts';
 import type { Context } from './context.ts';
 import { operate } from './operate.ts';

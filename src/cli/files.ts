@@ -2,7 +2,7 @@
 import { lstat, mkdir, readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
-import { writeDurably } from '../state/durable.ts';
+import { writeDurably } from '../durable.ts';
 
 /** Writes `text` to `file`, mode 0600, whole or not at all; makes the folder (0700) where it is missing. */
 export async function writeWhole(file: string, text: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** A cluster's identity on this machine: its id, authority, certificates and the agents' configuration. */
 import { randomBytes, X509Certificate } from 'node:crypto';
-import type { SecretsDocument } from '../agent/api.ts';
+import type { SecretsDocument } from '../group/model.ts';
 import { agentConfigFile, type AgentConfig } from '../agent/config.ts';
 import { makeHostFolders } from '../agent/folders.ts';
 import { createAuthority, issueAdmin, issueHost, type Authority, type Identity } from '../agent/identity/ca.ts';

@@ -1,5 +1,5 @@
 /** An operation of a group: asked for, then waited for. */
-import type { OperateRequest } from '../agent/api.ts';
+import type { OperateRequest } from '../group/model.ts';
 import type { Cluster } from './cluster.ts';
 import type { Context, Deadline } from './context.ts';
 import { waitOperation } from './wait.ts';

@@ -1,6 +1,6 @@
 /** SQL over pg, with results as PostgreSQL wrote them. */
 import { Client, DatabaseError } from 'pg';
-import type { Account } from '../agent/api.ts';
+import type { Account } from '../group/model.ts';
 import { PgorbitError } from '../errors.ts';
 import type { ResultTable } from './print/rows.ts';
 import type { ServerError } from './print/sql-error.ts';

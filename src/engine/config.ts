@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import { PgorbitError } from '../errors.ts';
-import { readText, replaceFile, replaceIfDifferent } from './files.ts';
+import { readText } from '../durable.ts';
+import { replaceFile, replaceIfDifferent } from './files.ts';
 import { isProtected } from './settings.ts';
 
 export const CONFIG_FILE = 'pgorbit.conf';
@@ -35,7 +36,7 @@ export function renderConfig(input: ConfigInput): string {
     if (!isProtected(name)) settings.set(name, value);
   }
   const lines = [...settings].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => `${name} = ${quoteSetting(value)}`);
-  return `# Written by pgorbit and overwritten by it: change the settings in the manifest, then run "pgorbit apply".\n${lines.join('\n')}\n`;
+  return `# Written by pgorbit and overwritten by it: change the settings in the manifest, then run "pgorbit up".\n${lines.join('\n')}\n`;
 }
 
 /**

@@ -1,10 +1,8 @@
-/** Durable small files, and durable trees. */
+/** Files of a server: its small ones, its log's end, its whole tree made durable. */
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { errnoOf } from '../errors.ts';
+import { readText, writeDurably } from '../durable.ts';
 
 const run = promisify(execFile);
 const TAIL_BYTES = 16_384;
@@ -12,26 +10,6 @@ const TAIL_BYTES = 16_384;
 /** Everything written so far on the file system of `path` is on disk when this resolves: syncfs(2), by sync(1). */
 export async function syncTree(path: string): Promise<void> {
   await run('sync', ['-f', path]);
-}
-
-/** Makes a rename, a creation or a removal in `folder` durable. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** The file's text, or null where there is none. */
-export async function readText(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return null;
-    throw error;
-  }
 }
 
 /** The end of a file, at most 16 kB of it, and nothing from before `from`: what a server logged since then. */
@@ -47,31 +25,9 @@ export async function readTail(file: string, from = 0): Promise<string> {
   }
 }
 
-/**
- * Replaces a file in one step that survives a crash: written aside, fsynced, renamed, folder fsynced. The file belongs
- * to the owner of its folder, because PostgreSQL refuses or cannot read what root owns.
- */
-export async function replaceFile(file: string, text: string, mode = 0o600): Promise<void> {
-  const folder = dirname(file);
-  const aside = `${file}.${randomBytes(4).toString('hex')}`;
-  try {
-    const handle = await open(aside, 'wx', mode);
-    try {
-      if (process.getuid?.() === 0) {
-        const { uid, gid } = await stat(folder);
-        await handle.chown(uid, gid);
-      }
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(aside, file);
-  } catch (error) {
-    await rm(aside, { force: true });
-    throw error;
-  }
-  await syncFolder(folder);
+/** Replaces a small file of PostgreSQL's, durably; it belongs to the owner of its folder. */
+export function replaceFile(file: string, text: string): Promise<void> {
+  return writeDurably(file, text, { asFolderOwner: true });
 }
 
 /** As replaceFile, but leaves a file alone that holds this text already. True when it was changed. */

@@ -1,6 +1,6 @@
 /** postmaster.pid: what a running server says of itself (src/include/utils/pidfile.h). */
 import { join } from 'node:path';
-import { readText } from './files.ts';
+import { readText } from '../durable.ts';
 
 export interface PidFile {
   pid: number;

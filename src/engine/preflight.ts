@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PgorbitError, errnoOf } from '../errors.ts';
-import { readText } from './files.ts';
+import { readText } from '../durable.ts';
 import type { Engine } from './find.ts';
 import type { OsUser } from './osuser.ts';
 

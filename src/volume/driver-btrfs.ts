@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { complaint, run } from './command.ts';
 import type { Driver } from './driver.ts';
-import { syncFolder } from './durable.ts';
+import { syncFolder } from '../durable.ts';
 import { isOwnEntry, SNAPSHOT_DROPS } from './exclusion.ts';
 import { refuseOutsideLinks } from './outside.ts';
 

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { PgorbitError } from '../errors.ts';
-import { readIfThere, writeDurably } from './durable.ts';
+import { readText, writeDurably } from '../durable.ts';
 
 export const FENCE_FILE = 'fenced';
 
@@ -12,7 +12,7 @@ export const FENCE_FILE = 'fenced';
 export async function setFenced(dir: string, term: number): Promise<void> {
   const before = await readFenced(dir);
   if (before !== null && before >= term) return;
-  await writeDurably(join(dir, FENCE_FILE), `${JSON.stringify({ term })}\n`);
+  await writeDurably(join(dir, FENCE_FILE), `${JSON.stringify({ term })}\n`, { mode: 0o644 });
 }
 
 /**
@@ -20,7 +20,7 @@ export async function setFenced(dir: string, term: number): Promise<void> {
  * doubt, PostgreSQL stays down.
  */
 export async function readFenced(dir: string): Promise<number | null> {
-  const text = await readIfThere(join(dir, FENCE_FILE));
+  const text = await readText(join(dir, FENCE_FILE));
   return text === null ? null : parseFence(text);
 }
 

@@ -1,7 +1,7 @@
 /** The record beside an image file, `<image>.json`: that pgorbit made it, and what is needed to mount it again. */
 import { resolve } from 'node:path';
 import { PgorbitError } from '../errors.ts';
-import { readIfThere, writeDurably } from './durable.ts';
+import { readText, writeDurably } from '../durable.ts';
 
 export type ImageFs = 'btrfs' | 'xfs';
 
@@ -30,7 +30,7 @@ export const recordFile = (imageFile: string): string => `${resolve(imageFile)}.
 /** The record, or null where there is none. @throws `state-corrupt` */
 export async function readImageRecord(imageFile: string): Promise<ImageRecord | null> {
   const file = recordFile(imageFile);
-  const text = await readIfThere(file);
+  const text = await readText(file);
   if (text === null) return null;
   const record = parseImageRecord(text);
   if (record?.image === resolve(imageFile)) return record;
@@ -49,7 +49,7 @@ export async function requireImageRecord(imageFile: string): Promise<ImageRecord
 }
 
 export async function writeImageRecord(record: ImageRecord): Promise<void> {
-  await writeDurably(recordFile(record.image), `${JSON.stringify(record, null, 2)}\n`);
+  await writeDurably(recordFile(record.image), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
 }
 
 /** A record's text checked; null where it is not one. */

@@ -11,7 +11,7 @@ import { chmod, chown, lstat, mkdir, readdir, rm, rmdir, stat, statfs, truncate 
 import { dirname, resolve } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { complaint, run, which } from './command.ts';
-import { syncFolder } from './durable.ts';
+import { syncFolder } from '../durable.ts';
 import { readImageRecord, recordFile, requireImageRecord, writeImageRecord, type ImageFs, type ImageRecord } from './image-record.ts';
 import { attachLoop, detachLoop, listMounts, loopsOf, mountDevice, must, unmount } from './loop.ts';
 

@@ -11,7 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { link, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
-import { readIfThere } from './durable.ts';
+import { readText } from '../durable.ts';
 import { judgeLock, ownerOf, sameOwner, surroundings, type LockOwner, type Surroundings } from './lock-owner.ts';
 
 export { lockOwner, type LockOwner } from './lock-owner.ts';
@@ -87,7 +87,7 @@ async function current(dir: string): Promise<Held> {
   for (;;) {
     const [generation] = await generations(dir);
     if (generation === undefined) return { generation: 0, owner: null };
-    const text = await readIfThere(join(dir, `lock.${generation}`));
+    const text = await readText(join(dir, `lock.${generation}`));
     // Gone between the two looks: a higher one is there now.
     if (text !== null) return { generation, owner: ownerOf(dir, text) };
   }

@@ -5,7 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
-import { readIfThere, writeDurably } from './durable.ts';
+import { readText, writeDurably } from '../durable.ts';
 
 export const MARKER_FILE = 'pgorbit.json';
 
@@ -50,7 +50,7 @@ export function parseMarker(text: string): Marker | null {
  * @throws `not-ours` where the folder has content but no marker that can be read.
  */
 export async function readMarker(dir: string): Promise<Marker | null> {
-  const text = await readIfThere(join(dir, MARKER_FILE)).catch((error: unknown) => {
+  const text = await readText(join(dir, MARKER_FILE)).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOTDIR') return '';
     throw error;
   });
@@ -101,5 +101,5 @@ function isLitter(name: string): boolean {
 
 /** Writes the marker atomically and durably; the folder must exist. */
 export async function writeMarker(dir: string, marker: Marker): Promise<void> {
-  await writeDurably(join(dir, MARKER_FILE), `${JSON.stringify(marker, null, 2)}\n`);
+  await writeDurably(join(dir, MARKER_FILE), `${JSON.stringify(marker, null, 2)}\n`, { mode: 0o644 });
 }

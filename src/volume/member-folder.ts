@@ -6,7 +6,7 @@
 import { chmod, lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
-import { syncFolder } from './durable.ts';
+import { syncFolder } from '../durable.ts';
 import type { Driver } from './driver.ts';
 import { readMarker, writeMarker, type Marker } from './marker.ts';
 

@@ -10,7 +10,7 @@ import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { sleep } from '../lifecycle.ts';
-import { syncFolder } from './durable.ts';
+import { syncFolder } from '../durable.ts';
 import { canReadExtents, extentBytes, readExtents, type Extents } from './extents.ts';
 import { accountRanges } from './ranges.ts';
 

@@ -5,7 +5,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, PgorbitError } from '../../errors.ts';
-import { writeDurably } from '../../state/durable.ts';
+import { writeDurably } from '../../durable.ts';
 import { type Authority, authorityFrom, type Identity } from './ca.ts';
 
 const CA_CERT = 'ca.crt';

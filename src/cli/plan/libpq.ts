@@ -1,5 +1,5 @@
 /** Environment variables of libpq (PostgreSQL's documentation, "Environment Variables"). Pure. */
-import type { Account } from '../../agent/api.ts';
+import type { Account } from '../../group/model.ts';
 import type { Place } from './uri.ts';
 
 /**

@@ -89,8 +89,8 @@ describe('planAgents', () => {
     expect(planAgents(file, null, after).agents).toHaveLength(2);
   });
 
-  it('never lets the deciding host go', () => {
-    expect(() => planAgents(file, base, clusterSpec(['h2'], []))).toThrow("host h1 can't be removed");
+  it('lets any host go, and begins with whom the manifest names until one was applied', () => {
+    expect(planAgents(file, base, clusterSpec(['h2'], [])).founders).toEqual(['h1', 'h2']);
     expect(planAgents(file, null, clusterSpec(['h2'], [])).founders).toEqual(['h2']);
   });
 });

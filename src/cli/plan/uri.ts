@@ -3,7 +3,7 @@
  * its port, and target_session_attrs, which libpq 14 and later know with `prefer-standby`). An unknown parameter is an
  * error in libpq, so load_balance_hosts, which only libpq 16 and later know, is written only when asked for.
  */
-import type { Account } from '../../agent/api.ts';
+import type { Account } from '../../group/model.ts';
 import { PgorbitError } from '../../errors.ts';
 
 /** What a URI needs to know of a member; MemberStatus has it all. */

@@ -12,7 +12,7 @@ import { mkdir, open, readdir, readFile, rm, type FileHandle } from 'node:fs/pro
 import { join } from 'node:path';
 import { errnoOf, PgorbitError } from '../../errors.ts';
 import { EMPTY_HARD_STATE, EMPTY_SNAPSHOT, type RaftStart, type Ready, type Snapshot } from '../core/types.ts';
-import { syncDir, TEMPORARY, writeWhole } from './files.ts';
+import { syncFolder, TEMPORARY, writeDurably } from '../../durable.ts';
 import { encodeFrame, scanFrames } from './frame.ts';
 import { joinSnapshot, LOG_VERSION, replay, REPLACE_HINT, type LogRecord, type Recovered } from './recover.ts';
 import type { RaftStorage } from './storage.ts';
@@ -126,12 +126,12 @@ export class FileLog implements RaftStorage {
   }
 
   async #writeControl(term: number, vote: string | null): Promise<void> {
-    await writeWhole(join(this.dir, 'control'), encodeFrame({ v: LOG_VERSION, term, vote }));
+    await writeDurably(join(this.dir, 'control'), encodeFrame({ v: LOG_VERSION, term, vote }));
     this.#control = { term, vote };
   }
 
   async #writeSnapshot(snapshot: Snapshot): Promise<void> {
-    await writeWhole(join(this.dir, nameOf('snapshot', snapshot.index)), encodeFrame({ v: LOG_VERSION, snapshot }));
+    await writeDurably(join(this.dir, nameOf('snapshot', snapshot.index)), encodeFrame({ v: LOG_VERSION, snapshot }));
     for (const index of numbered(await readdir(this.dir), 'snapshot')) {
       if (index !== snapshot.index) await rm(join(this.dir, nameOf('snapshot', index)));
     }
@@ -156,7 +156,7 @@ export class FileLog implements RaftStorage {
     const frame = encodeFrame({ kind: 'segment', v: LOG_VERSION, number } satisfies LogRecord);
     await this.#handle.appendFile(frame);
     await this.#handle.datasync();
-    await syncDir(this.dir);
+    await syncFolder(this.dir);
     this.#size = frame.length;
   }
 
@@ -221,7 +221,7 @@ export class FileLog implements RaftStorage {
     if (end === 0) {
       this.#segments.pop();
       await rm(path);
-      await syncDir(this.dir);
+      await syncFolder(this.dir);
       return;
     }
     this.#handle = await open(path, 'a', 0o600);

@@ -96,6 +96,17 @@ export function isElectable(context: Context, name: string): boolean {
   );
 }
 
+/**
+ * It receives WAL from the primary, and the primary agrees: a receiver whose slot was lost calls itself streaming
+ * between one failed attempt and the next.
+ */
+export function streams(context: Context, name: string): boolean {
+  const report = context.report(name);
+  if (report?.streamingFrom == null) return false;
+  const primary = context.record.primary === null ? null : context.report(context.record.primary);
+  return primary === null || primary.followers.some((follower) => follower.name === name);
+}
+
 /** The electable members, the one with the most WAL first, then by name. */
 export function candidates(context: Context): string[] {
   return Object.keys(context.record.members)

@@ -1,11 +1,17 @@
 /** How members come, change, are made anew and go. */
-import { isElectable, type Context } from './context.ts';
+import { isElectable, streams, type Context } from './context.ts';
+import type { ErrorCode } from '../../errors.ts';
 import type { MemberRecord } from '../model.ts';
 
 /** A joined replica that runs but does not stream for this long is made anew; each further try waits twice as long. */
 export const REJOIN_MS = 10_000;
 /** How often in a row a replica may fail its goal before it is made anew. */
 export const FAILURES_BEFORE_REBUILD = 3;
+
+/** What keeps a member from starting and is no fault of its data: other data would not start either. */
+const NOT_THE_DATA: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'port-in-use', 'permission', 'shared-memory', 'engine-missing', 'engine-failed', 'volume-full', 'locked', 'setting-refused', 'agent-failed',
+]);
 
 /** The record of a member that is to be made. */
 export function newMember(context: Context, name: string): MemberRecord {
@@ -102,8 +108,9 @@ export function rebuild(context: Context): boolean {
     const report = context.report(member.name);
     if (member.goal.kind !== 'follow' || report === null || report.incarnation !== member.incarnation) continue;
     const patience = REJOIN_MS * 2 ** Math.min(member.rebuilds, 5);
-    const silent = context.heldFor(`silent:${member.name}:${member.incarnation}`, report.ready && report.streamingFrom === null) > patience;
-    const broken = report.pid === null && report.failures >= FAILURES_BEFORE_REBUILD
+    const silent = context.heldFor(`silent:${member.name}:${member.incarnation}`, report.ready && !streams(context, member.name)) > patience;
+    const mendable = report.error === null || !NOT_THE_DATA.has(report.error.code);
+    const broken = report.pid === null && mendable && report.failures >= FAILURES_BEFORE_REBUILD
       && context.heldFor(`broken:${member.name}:${member.incarnation}`, true) >= patience - REJOIN_MS;
     if (!silent && !broken) continue;
     const why = broken ? (report.error?.message ?? 'it does not start') : `it runs but has not streamed for ${Math.round(patience / 1000)} s`;

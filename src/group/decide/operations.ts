@@ -1,5 +1,5 @@
 /** What a person asked for, carried forward one step at a time. A failover ends any of these; they never delay one. */
-import { isElectable, type Context } from './context.ts';
+import { isElectable, streams, type Context } from './context.ts';
 import { finish } from './finish.ts';
 import { startPromotion } from './promotion.ts';
 import type { Rule } from './rules.ts';
@@ -36,7 +36,7 @@ function switchover(context: Context, operation: Of<'switchover'>): boolean {
     return true;
   }
   if (operation.step === 'checkpoint') {
-    if (!isElectable(context, operation.to) || to?.streamingFrom === null) {
+    if (!isElectable(context, operation.to) || !streams(context, operation.to)) {
       finish(context, false, `${operation.to} does not stream from ${operation.from}: it can't take over`);
       return true;
     }
@@ -100,7 +100,7 @@ function restart(context: Context, operation: Of<'restart'>): boolean {
   const report = context.report(operation.current);
   const waited = context.heldFor(`${operation.id}:${operation.current}`, true);
   const primary = operation.current === context.record.primary;
-  const back = member === undefined || (report !== null && report.restarts >= member.restarts && report.ready && (primary || report.streamingFrom !== null));
+  const back = member === undefined || (report !== null && report.restarts >= member.restarts && report.ready && (primary || streams(context, operation.current)));
   if (back) {
     context.change({ operation: { ...operation, current: null } });
     return true;

@@ -1,6 +1,6 @@
 /** What a person asks of a group: refused with the reason, or written into the record as an operation. Pure. */
 import { PgorbitError } from '../../errors.ts';
-import { candidates, Context, isElectable, type DecisionInput } from './context.ts';
+import { candidates, Context, isElectable, streams, type DecisionInput } from './context.ts';
 import { finish, RESULTS_KEPT } from './finish.ts';
 import type { GroupRecord, OperateRequest, Operation } from '../model.ts';
 
@@ -65,13 +65,13 @@ function presentPrimary(context: Context): string {
 
 function switchoverTarget(context: Context, wanted: string | null): string {
   if (wanted === null) {
-    const best = candidates(context).find((name) => context.report(name)?.streamingFrom !== null);
+    const best = candidates(context).find((name) => streams(context, name));
     if (best === undefined) throw new PgorbitError('unsafe', `group ${context.record.group} has no replica that streams: nobody can take over`, { hint: 'pgorbit status' });
     return best;
   }
   known(context, [wanted]);
   if (wanted === context.record.primary) throw new PgorbitError('usage', `${wanted} is the primary already`);
-  if (!isElectable(context, wanted) || context.report(wanted)?.streamingFrom === null) {
+  if (!isElectable(context, wanted) || !streams(context, wanted)) {
     throw new PgorbitError('unsafe', `${wanted} does not stream from the primary: it can't take over`, { hint: 'pgorbit status' });
   }
   return wanted;

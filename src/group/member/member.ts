@@ -12,6 +12,7 @@ import { replaceFile, replaceIfDifferent } from '../../engine/files.ts';
 import type { Engine } from '../../engine/find.ts';
 import { renderHba } from '../../engine/hba.ts';
 import { giveTo, type OsUser } from '../../engine/osuser.ts';
+import { readPidFile } from '../../engine/pidfile.ts';
 import { adoptPostgres, startPostgres, stopPostgres, type Postmaster } from '../../engine/postmaster.ts';
 import { identify } from '../../engine/proc.ts';
 import { reach } from '../../engine/reach.ts';
@@ -36,7 +37,6 @@ import { asides } from './steps/clear.ts';
 import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument } from '../model.ts';
 
 export interface MemberEnvironment {
-  engine: Engine;
   user: OsUser | null;
   /** Where the member's folder lies. */
   volume: Volume;
@@ -56,6 +56,8 @@ export interface Orders {
   record: MemberRecord;
   spec: GroupSpec;
   systemIdentifier: string | null;
+  /** What the manifest asks for; a running postgres goes on with what it was started with. */
+  engine: Engine;
   /** Addresses of the group's members and agents. */
   addresses: string[];
 }
@@ -77,6 +79,8 @@ export class Member {
   checkpointedFor: string | null = null;
   #sql: SqlSession | null = null;
   #sqlFor = '';
+  /** Where the running postgres listens. */
+  #listening: { address: string; port: number } | null = null;
   #configuredAs: string | null = null;
   /** The record's `reloads` that is done; what was asked before this agent began is done by its first reload. */
   #reloadedFor = -1;
@@ -104,7 +108,10 @@ export class Member {
   async adopt(): Promise<void> {
     if (this.postmaster !== null) return;
     const found = await adoptPostgres(this.place.dataDir);
-    if (found !== null) this.#watch(found);
+    if (found === null) return;
+    const file = await readPidFile(this.place.dataDir);
+    this.#listening = file === null || file.listen === '' ? null : { address: file.listen, port: file.port };
+    this.#watch(found);
   }
 
   async facts(): Promise<Facts & { systemIdentifier: string | null }> {
@@ -179,9 +186,9 @@ export class Member {
     }
   }
 
-  /** The agent's own connection to this member. */
+  /** The agent's own connection to this member: to where it listens, which orders may be about to change. */
   sql(): SqlSession {
-    const { address, port } = this.orders.record;
+    const { address, port } = this.#listening ?? this.orders.record;
     const target = `${address}:${port}`;
     if (this.#sql === null || this.#sqlFor !== target) {
       const old = this.#sql;
@@ -260,7 +267,7 @@ export class Member {
     const present = keep ? await readText(join(place.dataDir, CONFIG_FILE)) : null;
     if (present !== null) return present;
     return configurationOf({
-      major: environment.engine.major,
+      major: orders.engine.major,
       member: place.member,
       driver: environment.volume.driver,
       settings: orders.spec.settings,
@@ -306,7 +313,7 @@ export class Member {
       const incarnation = marker.kind === 'data' ? marker.marker.incarnation : 0;
       await writeRuntime(place.homeDir, { restarts: orders.record.restarts, incarnation });
       postmaster = await startPostgres({
-        engine: environment.engine,
+        engine: orders.engine,
         dataDir: place.dataDir,
         port: orders.record.port,
         listen: [orders.record.address],
@@ -319,6 +326,7 @@ export class Member {
       await releaseLock(place.dir, me);
       throw error;
     }
+    this.#listening = { address: orders.record.address, port: orders.record.port };
     this.#watch(postmaster);
     await transferLock(place.dir, me, await this.#owner(postmaster.id.pid));
     try {

@@ -19,7 +19,9 @@ function input(patch: Partial<ReportInput> & { goal?: Goal } = {}): ReportInput 
   const { goal = follow, ...rest } = patch;
   return {
     place: { group: 'main', member: 'n2', host: 'h1' } as Place,
-    orders: { goal, term: 3, record: memberRecord('n2'), spec: specOf(['n1', 'n2']), systemIdentifier: '6', addresses: [] },
+    orders: { goal, term: 3, record: memberRecord('n2'), spec: specOf(['n1', 'n2']), systemIdentifier: '6', addresses: [],
+      engine: { major: 18, version: '18.0', bin: '/nowhere', source: 'folder', tools: new Set() },
+    },
     facts, observation, pid: 9, step: { do: 'nothing', reached: true }, doing: null, error: null, failures: 0, systemIdentifier: null, ...rest,
   };
 }

@@ -15,6 +15,7 @@ import { dropAside } from './steps/clear.ts';
 /** Between looks: when all is well, and while something is awaited. */
 const IDLE_MS = 1_000;
 const WAITING_MS = 50;
+const EXPECTING_MS = 200;
 /** After a failed step: this, doubled with each further failure, up to the limit. */
 const RETRY_MS = 200;
 const RETRY_LIMIT_MS = 10_000;
@@ -133,7 +134,10 @@ export class MemberRunner {
     }
     this.#failures = 0;
     this.#error = null;
-    if (member.orders.goal.kind === 'follow') return this.#following();
+    const { goal } = member.orders;
+    if (goal.kind === 'follow') return this.#following();
+    // Somebody is about to connect: whoever waits for that learns it from this report.
+    if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.length) return EXPECTING_MS;
     return IDLE_MS;
   }
 

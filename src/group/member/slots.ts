@@ -5,19 +5,15 @@ import type { SqlSession } from '../../engine/sql.ts';
 
 /**
  * A slot that a departed member's walsender still holds is taken from it: left alone it would pin WAL for ever.
- * Slots of other names are somebody else's, and stay.
+ * A slot that lost its WAL (max_slot_wal_keep_size) can't be used again, and is made anew. Slots of other names are
+ * somebody else's, and stay.
  */
 export async function syncSlots(sql: SqlSession, wanted: readonly string[]): Promise<void> {
-  const present = await sql.query<{ name: string }>(
-    "select slot_name as name from pg_replication_slots where slot_type = 'physical' and slot_name like 'pgorbit\\_%'",
+  const present = await sql.query<{ name: string; lost: boolean }>(
+    "select slot_name as name, wal_status is not distinct from 'lost' as lost from pg_replication_slots where slot_type = 'physical' and slot_name like 'pgorbit\\_%'",
   );
-  for (const slot of present) {
-    if (wanted.includes(slot.name)) continue;
-    await dropSlot(sql, slot.name);
-  }
-  for (const name of wanted) {
-    if (!present.some((slot) => slot.name === name)) await makeSlot(sql, name);
-  }
+  for (const slot of present) if (slot.lost || !wanted.includes(slot.name)) await dropSlot(sql, slot.name);
+  for (const name of wanted) await makeSlot(sql, name);
 }
 
 /** SQLSTATE object_in_use. */

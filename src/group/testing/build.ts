@@ -49,7 +49,12 @@ export class Scene {
   }
 
   input(): DecisionInput {
-    const seen: Record<string, Seen> = Object.fromEntries(Object.entries(this.reports).map(([name, report]) => [name, { report, at: this.now }]));
+    const followers = Object.values(this.reports)
+      .filter((report) => report.streamingFrom !== null)
+      .map(({ member }) => ({ name: member, replay: null, flush: null, synchronous: false }));
+    const seen: Record<string, Seen> = Object.fromEntries(
+      Object.entries(this.reports).map(([name, report]) => [name, { report: report.inRecovery === false ? { ...report, followers } : report, at: this.now }]),
+    );
     return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares };
   }
 

@@ -20,7 +20,7 @@ export async function createSystem(member: Member, volume: Volume, incarnation: 
   await volume.createMember(place.dir, member.marker(0, 0));
   await chmod(place.dir, 0o755);
   await initdb({
-    engine: environment.engine,
+    engine: member.orders.engine,
     dataDir: place.dataDir,
     user: environment.user,
     superuser: environment.secrets.agent.user,

@@ -72,7 +72,7 @@ async function fencePredecessor(member: Member, dir: string, name: string, term:
   // Without its cgroup a start that was already under way fails instead of slipping through behind the fence.
   await cgroup?.remove();
   await refuseLiving(dir, name);
-  return result.how === 'nothing-ran' ? 'it was down' : `${result.killed} processes killed`;
+  return result.how === 'nothing-ran' ? 'it was down' : `${result.killed} ${result.killed === 1 ? 'process' : 'processes'} killed`;
 }
 
 /** What runs on another machine cannot be fenced from here: its lock says so. */
