@@ -151,7 +151,7 @@ describe('what is shipped', () => {
   it('examples/shared-storage.yaml loads: one writer, two readers', () => {
     const spec = load(readFileSync(new URL('examples/shared-storage.yaml', root), 'utf8'));
     expect(Object.values(spec.groups['main']!.members).map((m) => `${m.role} on ${spec.hosts[m.host]!.address}`)).toEqual([
-      'primary on 172.25.9.68', 'replica on 172.25.9.69', 'replica on 172.25.9.70',
+      'primary on 127.0.0.11', 'replica on 127.0.0.12', 'replica on 127.0.0.13',
     ]);
   });
 
