@@ -15,6 +15,7 @@ import { adminDir, clusterDir, enginesDir, hostDir, manifestFile } from '../home
 import { destroyImage } from '../volume/image.ts';
 import { readImageRecord } from '../volume/image-record.ts';
 import { readMarker } from '../volume/marker.ts';
+import { folderOfLeftover } from '../volume/member-folder.ts';
 import { releaseBallast } from '../volume/space.ts';
 import { openVolume } from '../volume/volume.ts';
 import { listClusters, readApplied, readCluster, readMade, type ClusterFile } from './admin.ts';
@@ -69,7 +70,7 @@ async function clearVolume(path: string, file: ClusterFile, kept: string[]): Pro
   const volume = await openVolume(path, 'auto');
   for (const dir of await memberDirs(path, file.cluster)) {
     // What an interrupted step left is cleared together with the folder it was for.
-    const own = dir.replace(/\.(new|gone)$/, '');
+    const own = folderOfLeftover(dir) ?? dir;
     try {
       const marker = own === dir ? await readMarker(dir) : null;
       if (marker !== null && marker.clusterId !== file.clusterId) kept.push(`${dir} belongs to another cluster (${marker.cluster}, id ${marker.clusterId})`);

@@ -3,7 +3,7 @@
  * it is deleted: a crash leaves `.<name>.pgorbit-new` or `.<name>.pgorbit-gone`, which the next attempt clears, and
  * never a part under the member's own name. Those names are pgorbit's mark on what has no marker yet.
  */
-import { chmod, lstat, mkdir, readdir, rename } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { syncFolder } from '../durable.ts';
@@ -90,13 +90,10 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** What interrupted attempts left in a group's folder, by path: for `doctor` and tests. */
-export async function leftovers(groupDir: string): Promise<string[]> {
-  const names = await readdir(groupDir).catch((error: unknown): string[] => {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  });
-  return names.filter((name) => /^\..*\.pgorbit-(new|gone)$/.test(name)).map((name) => join(groupDir, name));
+/** The member's folder for which `path` is what an interrupted attempt left; null where it is no such thing. */
+export function folderOfLeftover(path: string): string | null {
+  const name = /^\.(.+)\.pgorbit-(?:new|gone)$/.exec(basename(path))?.[1];
+  return name === undefined ? null : join(dirname(path), name);
 }
 
 function fullError(error: unknown, dir: string): unknown {
