@@ -26,7 +26,7 @@ const IMAGE_SIZE = '1GB';
 
 /** The scene's manifest for a cluster; what `options` says wins. */
 export function sceneManifest(cluster: TestCluster, scene: Scene, options: Partial<ManifestOptions> = {}): string {
-  return sharedManifest({ volume: cluster.volume, version: scene.version, driver: scene.driver, ...(scene.driver === 'copy' ? {} : { size: IMAGE_SIZE }), ...options });
+  return sharedManifest({ volume: cluster.volume, firstPort: cluster.firstPort, version: scene.version, driver: scene.driver, ...(scene.driver === 'copy' ? {} : { size: IMAGE_SIZE }), ...options });
 }
 
 /** Why the scene can't be played on this machine, or null. */

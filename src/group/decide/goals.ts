@@ -12,7 +12,10 @@ export const slotName = (member: string): string => `pgorbit_${member.replaceAll
 export function settleGoals(context: Context): void {
   for (const member of Object.values(context.record.members)) {
     const goal = goalOf(context, member);
-    if (JSON.stringify(goal) !== JSON.stringify(member.goal)) context.changeMember(member.name, { goal });
+    if (JSON.stringify(goal) === JSON.stringify(member.goal)) continue;
+    context.changeMember(member.name, { goal });
+    // Named again before it was gone: nobody knows what is left of its data, and reports of them prove nothing.
+    if (member.goal.kind === 'remove') context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false });
   }
 }
 

@@ -49,7 +49,8 @@ export function created(context: Context): boolean {
 export function admit(context: Context): boolean {
   const { record, spec } = context;
   if (record.primary === null || record.promotion !== null || !context.report(record.primary)?.ready) return false;
-  const missing = Object.keys(spec.members).filter((name) => record.members[name] === undefined);
+  // Reports of an earlier member of the same name have to grow old first: "removed" would be taken for the new one's.
+  const missing = Object.keys(spec.members).filter((name) => record.members[name] === undefined && context.report(name) === null);
   for (const name of missing) {
     const member = newMember(context, name);
     context.change({ members: { ...context.record.members, [name]: member } });

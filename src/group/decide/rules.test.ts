@@ -34,6 +34,9 @@ const TESTS: Record<string, () => void> = {
     scene.report('n1', { ready: false });
     expect(scene.decide().members['n2']).toBeUndefined();
     scene.report('n1', { ready: true });
+    scene.report('n2', { state: 'removed' });
+    expect(scene.decide().members['n2'], 'its namesake was there a moment ago').toBeUndefined();
+    delete scene.reports['n2'];
     expect(scene.decide().members).toMatchObject({ n1: { goal: { slots: ['pgorbit_n2'] } }, n2: { joined: false, goal: { kind: 'follow', upstream: { member: 'n1' } } } });
   },
   amend() {
@@ -180,6 +183,17 @@ describe('goals', () => {
     expect(scene.decide()).toMatchObject({ promotion, members: { n1: { goal: { kind: 'stop' } } } });
     scene.report('n2', { inRecovery: false, term: 2 });
     expect(scene.decide().members['n1']?.goal).toEqual({ kind: 'remove' });
+  });
+
+  it('make a member anew that is named again while it goes', () => {
+    const scene = new Scene();
+    const n3 = scene.spec.members['n3']!;
+    delete scene.spec.members['n3'];
+    scene.decide();
+    scene.spec.members['n3'] = n3;
+    expect(scene.decide().members['n3']).toMatchObject({ incarnation: 2, joined: false, goal: { kind: 'follow' } });
+    scene.report('n1', down(false)).report('n2', down(true));
+    expect(scene.decide().promotion, 'its last report is of data that may be gone').toBeNull();
   });
 
   it('keep the first member until it is known whether it has made the system', () => {
