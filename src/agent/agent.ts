@@ -27,10 +27,14 @@ import { Lifecycle } from '../lifecycle.ts';
 import { EventLog } from '../observe/event-log.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
+import { rotateLog } from '../observe/rotate.ts';
 
 /** Agents on a busy machine answer late: better a slower election than one too many. */
 const TIMING = { tickMs: 100, heartbeatMs: 300, electionMs: 1_500 };
 const VOTERS_EVERY_MS = 1_000;
+const ROTATE_EVERY_MS = 60_000;
+/** Bytes; one older file of this size is kept. */
+const AGENT_LOG_LIMIT = 8 * 1024 * 1024;
 const SPACE_EVERY_MS = 5_000;
 const SHARE_WAL_EVERY_MS = 60_000;
 /** Background sharing reads no faster than this, so that it stays behind the load. */
@@ -124,6 +128,9 @@ export class Agent {
     this.#changed();
     this.#reporter.start(this.#life);
     this.decider.start(this.#life);
+    this.#life.every(ROTATE_EVERY_MS, 'rotating the log', async () => {
+      await rotateLog(join(agentDir(this.home, this.config.cluster, this.config.host), 'agent.log'), AGENT_LOG_LIMIT);
+    });
     this.#life.every(SPACE_EVERY_MS, 'watching volumes', () => this.#asLeader(() => this.volumes.watch()));
     this.#life.every(SHARE_WAL_EVERY_MS, 'sharing WAL', () => this.#asLeader(() => this.#shareWal()));
     this.#life.every(VOTERS_EVERY_MS, 'settling the voters', () => this.#asLeader(() => settleVoters(this.store, this.view)));
