@@ -16,6 +16,7 @@ import { drawSecrets, makeIdentity } from './identity.ts';
 import { operate } from './operate.ts';
 import { planAgents } from './plan/agents.ts';
 import { pendingRestarts } from './plan/health.ts';
+import { primaryFirst } from './plan/restart-order.ts';
 import { FIRST_AGENT_PORT, FIRST_MEMBER_PORT, openPorts, usedPorts } from './plan/ports.ts';
 import { specInForce } from './present.ts';
 import type { Outcome, Plan } from './reconcile.ts';
@@ -181,8 +182,9 @@ async function follow(context: Context, cluster: Cluster, { wish, changes }: Pla
       context.progress.warn(`group ${group.name} needs a restart for what was changed: \`pgorbit restart\` does it, one member at a time`);
       continue;
     }
-    context.progress.step(`restart group ${group.name}, replicas first, one member at a time`);
-    await operate(context, cluster, { kind: 'restart', group: group.name, members: asked ? null : pending.map((one) => one.member) }, deadline);
+    const reversed = primaryFirst(changes, group.name);
+    context.progress.step(`restart group ${group.name}, ${reversed ? 'the primary' : 'replicas'} first, one member at a time`);
+    await operate(context, cluster, { kind: 'restart', group: group.name, members: asked ? null : pending.map((one) => one.member), primaryFirst: reversed }, deadline);
     done = true;
   }
   context.progress.done();

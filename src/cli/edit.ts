@@ -29,7 +29,7 @@ export async function editManifest(context: Context, options: EditOptions, edit:
     return { name: cluster.name, revision: answer.revision, current: { text: answer.document.manifest, spec: answer.document.spec, status } };
   });
   const applied = await readApplied(context.home, name);
-  const input = { text: edit(current), shown: 'the manifest', source: applied?.source ?? null, baseDir: applied?.baseDir ?? context.cwd };
+  const input = { text: edit(current), shown: 'the manifest', edited: true as const, source: applied?.source ?? null, baseDir: applied?.baseDir ?? context.cwd };
   const outcome = await reconcile(context, {
     input, spec: readSpec(input), demo: null, command: options.command, dryRun: false, restart: options.restart ?? true, revision, edited: true,
   });

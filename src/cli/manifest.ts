@@ -10,6 +10,8 @@ export interface ManifestInput {
   text: string;
   /** How messages name it. */
   shown: string;
+  /** A command made this text of the manifest in force: what is wrong is what the command was given. */
+  edited?: true;
   /** The user's file, absolute; null for the demo's. */
   source: string | null;
   /** What relative paths in it are relative to; absolute. */
@@ -29,7 +31,7 @@ export function readSpec(input: ManifestInput): ClusterSpec {
   if (loaded.ok) return loaded.spec;
   const count = loaded.errors.length;
   throw new PgorbitError('manifest-invalid', `${input.shown} has ${count === 1 ? 'an error' : `${count} errors`}; nothing was changed\n\n${formatErrors(loaded.errors, input.text).trimEnd()}`, {
-    hint: `correct it and run \`pgorbit up${input.source === null ? '' : ` ${shellWord(input.shown)}`}\` again`,
+    hint: input.edited === true ? 'name another value, or see docs/manifest.md for what may stand there' : `correct it and run \`pgorbit up${input.source === null ? '' : ` ${shellWord(input.shown)}`}\` again`,
   });
 }
 

@@ -185,7 +185,8 @@ export interface GroupRecord {
 export type OperateRequest =
   | { kind: 'switchover'; group: string; to: string | null }
   | { kind: 'promote'; group: string; member: string; force: boolean }
-  | { kind: 'restart'; group: string; members: string[] | null }
+  /** `primaryFirst` where a limit is lowered that a standby must not be below: its replicas follow when they know of it. */
+  | { kind: 'restart'; group: string; members: string[] | null; primaryFirst?: boolean }
   | { kind: 'reload'; group: string; members: string[] | null }
   | { kind: 'reclone'; group: string; members: string[] | null; drainMs: number };
 

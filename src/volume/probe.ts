@@ -92,7 +92,7 @@ function unwritable(path: string, error: unknown): unknown {
   const code = errnoOf(error);
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
     return new PgorbitError('permission', `the volume's folder ${path} cannot be written (${code})`, {
-      hint: 'give it to the user that runs the agent: `chown`, or `pgorbit volume create` with `--owner`',
+      hint: 'give it to the user that runs the agent (`chown`), or name another path',
       cause: error,
     });
   }

@@ -11,7 +11,7 @@ export function parseAssignments(words: readonly string[]): Assignments {
   const [first = '', ...rest] = words;
   const group = first.includes('=') ? undefined : first;
   const pairs = group === undefined ? words : rest;
-  if (pairs.length === 0) throw new PgorbitError('usage', 'no setting was named', { hint: 'such as: pgorbit set shared_buffers=256MB' });
+  if (pairs.length === 0) throw new PgorbitError('usage', `${JSON.stringify(first)} has no value: a setting is written name=value`, { hint: 'such as: pgorbit set shared_buffers=256MB' });
   const settings = pairs.map((pair) => {
     const match = /^([A-Za-z_][\w.$]*)\s*=(.*)$/s.exec(pair);
     if (match === null) throw new PgorbitError('usage', `${JSON.stringify(pair)} is not name=value`, { hint: 'a value with blanks is quoted for the shell: "name=some value"' });

@@ -46,8 +46,10 @@ function operationFor(context: Context, request: Exclude<OperateRequest, { kind:
       }
       return { id, kind: 'promote', to: request.member };
     }
-    case 'restart':
-      return { id, kind: 'restart', left: rolling(context, request.members), current: null };
+    case 'restart': {
+      const left = rolling(context, request.members);
+      return { id, kind: 'restart', left: request.primaryFirst === true ? left.toReversed() : left, current: null };
+    }
     case 'reclone': {
       const members = rolling(context, request.members).filter((name) => name !== record.primary);
       return { id, kind: 'reclone', left: members, current: null, step: 'drain', drainMs: request.drainMs, cut: true };

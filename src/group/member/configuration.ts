@@ -21,7 +21,7 @@ export interface ConfigurationInput {
  * A standby with less than the primary's limits does not start ("Hot Standby", Administrator's Overview): a lowered
  * value waits on the standby until the primary's WAL has told of it.
  */
-const LIMITS: [string, keyof ControlData['limits'], string][] = [
+export const LIMITS: readonly [name: string, key: keyof ControlData['limits'], standard: string][] = [
   ['max_connections', 'maxConnections', '100'],
   ['max_worker_processes', 'maxWorkerProcesses', '8'],
   ['max_wal_senders', 'maxWalSenders', '16'],
