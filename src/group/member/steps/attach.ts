@@ -55,12 +55,14 @@ export async function attach(member: Member, volume: Volume, order: AttachOrder,
     };
     let duration: number;
     let label: BackupLabel | null = null;
-    if (volume.atomicClone) {
-      // A snapshot is one instant of the source: crash recovery makes it whole. Without a checkpoint it has more to replay.
-      if (order.checkpoint === 'fast') await upstream.query('checkpoint', [], { timeoutMs: CHECKPOINT_MS });
+    if (volume.atomicClone && order.checkpoint === 'fast') {
+      await upstream.query('checkpoint', [], { timeoutMs: CHECKPOINT_MS });
       duration = await clone();
     } else {
+      // Also the only way to ask for a spread checkpoint and to wait for it.
       ({ label, duration } = await underBackup(upstream, order, clone));
+      // A snapshot is one instant of the source: crash recovery makes it whole, from its own pg_control.
+      if (volume.atomicClone) label = null;
     }
     await makeStandby(member, label);
     await member.writeMarker(order.incarnation, order.term);
