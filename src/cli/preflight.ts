@@ -4,11 +4,13 @@
  */
 import { findPort } from '../agent/ports.ts';
 import { findEngine, type Engine } from '../engine/find.ts';
-import { postgresOsUser } from '../engine/osuser.ts';
+import { postgresOsUser, requireUserName } from '../engine/osuser.ts';
 import { PgorbitError, toReport, type ErrorReport } from '../errors.ts';
 import type { ClusterSpec, VolumeSpec } from '../group/model.ts';
 import { volumeMemberDir } from '../home.ts';
 import { volumeFacts } from '../volume/facts.ts';
+import { requireRoom } from '../volume/image.ts';
+import { imageFileOf, readImageRecord } from '../volume/image-record.ts';
 import { readOwnMarker } from '../volume/marker.ts';
 import { judgeSpace, readSpace } from '../volume/space.ts';
 import { openVolume } from '../volume/volume.ts';
@@ -45,6 +47,7 @@ export async function preflight(input: PreflightInput): Promise<PreflightAnswer>
     ...Object.values(input.after.volumes).map((volume) => () => checkVolume(input, volume, notes)),
     () => checkMemory(input),
     async () => void (await postgresOsUser()),
+    async () => requireUserName(),
   ]);
   if (problems.length > 0) throw together(problems);
   // Last, because it may copy the embedded engine into the home.
@@ -112,6 +115,7 @@ async function checkVolume({ before, after, mountedLater }: PreflightInput, volu
   if (volume.size !== null && there !== volume.path) {
     const obstacle = imageObstacle(chooseImageFs(volume.driver, await volumeFacts()), await volumeFacts());
     if (obstacle !== null) throw PgorbitError.fromReport(obstacle);
+    if ((await readImageRecord(imageFileOf(volume.path))) === null) await requireRoom(there, volume.size);
     return;
   }
   const opened = await openVolume(there, volume.driver);

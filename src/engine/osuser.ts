@@ -1,6 +1,7 @@
 /** PostgreSQL refuses to run as root: the unprivileged user that runs it when pgorbit is root. */
 import { execFile } from 'node:child_process';
 import { lchown, readdir } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { PgorbitError } from '../errors.ts';
@@ -39,6 +40,23 @@ export async function postgresOsUser(): Promise<OsUser | null> {
   throw new PgorbitError('permission', 'PostgreSQL refuses to run as root, and this machine has no user "postgres".', {
     hint: 'useradd --system --no-create-home postgres',
   });
+}
+
+/**
+ * initdb and the client programs look up the name of the user that they run as (src/common/username.c), and end where
+ * there is none, as under a container's arbitrary uid. Throws `permission` then.
+ */
+export function requireUserName(): void {
+  const uid = process.getuid?.() ?? 0;
+  if (uid === 0) return;
+  try {
+    userInfo();
+  } catch (cause) {
+    throw new PgorbitError('permission', `the user id ${uid} that pgorbit runs as has no name, and PostgreSQL's initdb refuses to run without one`, {
+      hint: `as root: useradd --uid ${uid} --no-create-home pgorbit; in a container: run as a user that the image has, or use nss_wrapper`,
+      cause,
+    });
+  }
 }
 
 /**

@@ -203,7 +203,8 @@ export function hostMargin(total: number): number {
 
 const gib = (bytes: number): string => (Math.max(0, bytes) / GIB).toFixed(1);
 
-async function requireRoom(folder: string, bytes: number): Promise<void> {
+/** @throws `volume-full` where an image of so many bytes would leave the host's disk too little. */
+export async function requireRoom(folder: string, bytes: number): Promise<void> {
   const { blocks, bavail, bsize } = await statfs(folder);
   const room = bavail * bsize - hostMargin(blocks * bsize);
   if (bytes <= room) return;

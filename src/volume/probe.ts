@@ -20,7 +20,7 @@ export interface ProbeFacts {
   reflink: string | null;
 }
 
-const CREATE_HINT = 'make a volume with clones: `pgorbit volume create PATH --size 20G` (as root), or put it on XFS or btrfs';
+const CREATE_HINT = 'make a volume with clones: `pgorbit volume create PATH --size 20GB` (as root), put it on XFS or btrfs, or take `driver: copy`, which needs room for a full copy a replica';
 
 /** The choice, from facts alone. @throws `no-clone-support` where `wanted` cannot work. */
 export function decideDriver(path: string, wanted: DriverName | 'auto', facts: ProbeFacts): Choice {
