@@ -37,20 +37,22 @@ export class TestCluster {
   readonly #environment: NodeJS.ProcessEnv;
   readonly #volumes: readonly string[];
   readonly #undo: () => Promise<void>;
+  readonly #runAs: readonly string[];
   #name = 'test';
 
-  /** @param options.volumes are volumes elsewhere that the cluster will use: their postmasters are ended too. */
-  static async open(options: { volumes?: readonly string[]; env?: NodeJS.ProcessEnv } = {}): Promise<TestCluster> {
+  /** @param options.runAs comes before the CLI's command line: setpriv and the like. @param options.volumes are volumes elsewhere that the cluster will use: their postmasters are ended too. */
+  static async open(options: { volumes?: readonly string[]; env?: NodeJS.ProcessEnv; runAs?: readonly string[] } = {}): Promise<TestCluster> {
     await ensureBuilt();
     await sweepStale();
     const folder = await mkdtemp(join(tmpdir(), PREFIX));
     await chmod(folder, 0o755);
     await writeFile(join(folder, OWNER_FILE), ownerText());
     for (const name of ['home', 'empty', 'work']) await mkdir(join(folder, name), { mode: 0o755 });
-    return new TestCluster(folder, options.volumes ?? [], options.env ?? {});
+    return new TestCluster(folder, options.volumes ?? [], options.env ?? {}, options.runAs ?? []);
   }
 
-  private constructor(folder: string, volumes: readonly string[], env: NodeJS.ProcessEnv) {
+  private constructor(folder: string, volumes: readonly string[], env: NodeJS.ProcessEnv, runAs: readonly string[]) {
+    this.#runAs = runAs;
     this.folder = folder;
     this.home = join(folder, 'home');
     this.volume = join(folder, 'volume');
@@ -85,7 +87,8 @@ export class TestCluster {
 
   /** `pgorbit …` in the background, for tests that interrupt it. */
   start(args: readonly string[], options: ProgramOptions = {}): Running {
-    return startProgram(process.execPath, [BIN, ...args], { env: this.#environment, cwd: join(this.folder, 'work'), timeoutMs: UP_MS, ...options });
+    const [file, ...before] = [...this.#runAs, process.execPath];
+    return startProgram(file as string, [...before, BIN, ...args], { env: this.#environment, cwd: join(this.folder, 'work'), timeoutMs: UP_MS, ...options });
   }
 
   /** Writes the manifest and brings the cluster up; without one the demo. Throws with what the CLI said. */
