@@ -15,6 +15,7 @@ export class RpcRaftTransport implements RaftTransport {
   readonly #clientOf: (host: string) => Pick<RpcClient, 'call'> | null;
   readonly #queues = new Map<string, object[]>();
   readonly #sending = new Set<string>();
+  readonly #answering = new Set<string>();
   readonly #life: Lifecycle;
   #handler: (from: string, message: unknown) => void = () => undefined;
 
@@ -33,19 +34,22 @@ export class RpcRaftTransport implements RaftTransport {
     queue.push(message);
     if (queue.length > QUEUED_AT_MOST) queue.shift();
     this.#queues.set(to, queue);
-    if (this.#sending.has(to)) return;
+    // What is for a peer whose request is being answered goes into the answer.
+    if (this.#sending.has(to) || this.#answering.has(to)) return;
     this.#sending.add(to);
     this.#life.run(`sending to ${to}`, (signal) => this.#pump(to, signal).finally(() => this.#sending.delete(to)));
   }
 
   /** Takes what an agent sent. @returns what has come up for it meanwhile. */
   async receive(from: string, messages: unknown[]): Promise<object[]> {
+    this.#answering.add(from);
     for (const message of messages) this.#handler(from, message);
     // Responses that need no disk are there after one turn of the event loop; the others are sent by themselves.
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
-    return this.#sending.has(from) ? [] : this.#take(from);
+    this.#answering.delete(from);
+    return this.#take(from);
   }
 
   async stop(): Promise<void> {
@@ -59,10 +63,6 @@ export class RpcRaftTransport implements RaftTransport {
   }
 
   async #pump(to: string, signal: AbortSignal): Promise<void> {
-    // What a request's handler gathers for its answer is not sent beside it.
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
     while (!signal.aborted) {
       const messages = this.#take(to);
       const client = this.#clientOf(to);
