@@ -22,7 +22,8 @@ export const SCENES = {
   folder: { what: 'the embedded 18 in a plain folder', version: EMBEDDED_18, driver: 'copy' },
 } as const satisfies Record<string, Scene>;
 
-const IMAGE_SIZE = '1GB';
+/** Five members' own WAL, up to 80 MB each before it is shared again, and what XFS keeps for itself. */
+const IMAGE_SIZE = '2GB';
 
 /** The scene's manifest for a cluster; what `options` says wins. */
 export function sceneManifest(cluster: TestCluster, scene: Scene, options: Partial<ManifestOptions> = {}): string {
