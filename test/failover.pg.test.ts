@@ -2,12 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { identify, isAlive, sendSignal } from '../src/engine/proc.ts';
+import { identify, isAlive, sendSignal, withDescendants } from '../src/engine/proc.ts';
 import { agentDir } from '../src/home.ts';
 import { sleep } from '../src/lifecycle.ts';
 import { askMember, targetsIn } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
-import { treeOf } from './support/processes.ts';
 import { mustRun } from './support/program.ts';
 import { SCENES, sceneManifest, whyNotHere, type Scene } from './support/scenes.ts';
 import type { Target } from './support/connect.ts';
@@ -82,7 +81,7 @@ for (const scene of [SCENES.btrfs, SCENES.xfs]) {
     test('kill -9 of every process of the primary', async () => {
       await killAndComeBack(cluster(), targets, async (primary) => {
         const { pid } = await cluster().member(primary);
-        const family = treeOf(pid ?? 0);
+        const family = withDescendants([pid ?? 0]);
         expect(family.length).toBeGreaterThan(5);
         for (const one of family) sendSignal(one, 'SIGKILL');
       });
@@ -116,7 +115,7 @@ for (const scene of [SCENES.btrfs, SCENES.xfs]) {
         for (const host of ['h1', 'h2', 'h3']) await cluster().killAgent(host);
         const pid = before.members.find((one) => one.name === before.primary)?.pid ?? 0;
         await underWriter(targets, async () => {
-          for (const one of treeOf(pid)) sendSignal(one, 'SIGKILL');
+          for (const one of withDescendants([pid])) sendSignal(one, 'SIGKILL');
           await cluster().must('up');
         });
         await cluster().waitHealthy({ members: 3 });
@@ -140,7 +139,7 @@ for (const scene of [SCENES.btrfs, SCENES.xfs]) {
       test('SIGSTOP and SIGCONT of the primary: whoever is the primary then has all that was acknowledged', async () => {
         const primary = await cluster().primary();
         await underWriter(targets, async () => {
-          const family = treeOf(primary.pid ?? 0);
+          const family = withDescendants([primary.pid ?? 0]);
           for (const one of family) sendSignal(one, 'SIGSTOP');
           await sleep(4000);
           for (const one of family.filter((pid) => identify(pid) !== null)) sendSignal(one, 'SIGCONT');

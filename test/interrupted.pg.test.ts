@@ -68,7 +68,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
     });
     afterAll(() => cluster?.destroy());
 
-    for (const { signal, at } of rounds(4, 5000)) {
+    for (const { signal, at } of rounds(3, 5000)) {
       test(`up with ${signal} after ${at} ms: the next up finishes it`, async () => {
         await interrupt(['up', manifestFile()], signal, at);
         await cluster.must('up', manifestFile());
@@ -78,7 +78,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
       });
     }
 
-    for (const { signal, at } of rounds(4, 1000)) {
+    for (const { signal, at } of rounds(3, 1000)) {
       test(`destroy with ${signal} after ${at} ms: ${signal === 'SIGKILL' ? 'the next destroy' : 'the next up'} finishes it`, async () => {
         await cluster.must('up', manifestFile());
         await interrupt(['destroy', '--yes'], signal, at);
@@ -145,7 +145,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
 
     const killAgents = async (): Promise<void> => void (await Promise.all(HOSTS.map((host) => cluster.killAgent(host))));
 
-    for (const at of moments(3, 900)) {
+    for (const at of moments(2, 900)) {
       test(`kill -9 of all agents ${at} ms after a new member began to attach`, async () => {
         const adding = cluster.start(['add', 'replica']);
         const before = (await cluster.group()).members.length;
@@ -159,7 +159,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
       });
     }
 
-    for (const at of moments(3, 600)) {
+    for (const at of moments(2, 600)) {
       test(`kill -9 of all agents ${at} ms after the primary died`, async () => {
         const targets = await targetsIn(cluster);
         const before = await cluster.group();

@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runningAgent, stopAgent } from '../agent/launch.ts';
+import { endStarting } from '../agent/starting.ts';
 import { adoptPostgres, stopPostgres } from '../engine/postmaster.ts';
 import { PgorbitError } from '../errors.ts';
 import type { ClusterSpec } from '../group/model.ts';
@@ -14,6 +15,7 @@ const POLL_MS = 50;
 
 /** Ends every member, then its agent. Idempotent. Throws `timed-out`, `postgres-failed`. */
 export async function stopCluster(context: Context, file: ClusterFile, spec: ClusterSpec | null, deadline: Deadline): Promise<void> {
+  await endStarting(context.home, file.cluster);
   const cluster = await Cluster.open(context, file.cluster);
   try {
     await markStopped(context, cluster);

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { runningAgent } from '../../src/agent/pid-file.ts';
 import { findCgroup, ownCgroup, unifiedMount } from '../../src/engine/cgroup.ts';
 import { adoptPostgres } from '../../src/engine/postmaster.ts';
-import { isAlive, sendSignal, type ProcessId } from '../../src/engine/proc.ts';
+import { allPids, identify, isAlive, sendSignal, type ProcessId } from '../../src/engine/proc.ts';
 import { sleep } from '../../src/lifecycle.ts';
 import { runProgram } from './program.ts';
 
@@ -96,7 +96,23 @@ async function findAgents(folder: string): Promise<Leftovers['agents']> {
     const id = await runningAgent(dir);
     if (id !== null) found.push({ dir, id });
   }
+  // Those, too, whose pid file is gone or was never written.
+  for (const pid of allPids()) {
+    const id = identify(pid);
+    const home = homeOf(pid);
+    if (id !== null && home !== null && isBelow(home, folder) && !found.some((one) => one.id.pid === pid)) found.push({ dir: home, id });
+  }
   return found;
+}
+
+/** What follows `--home` in the command line of an agent; null for other processes. */
+function homeOf(pid: number): string | null {
+  try {
+    const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return argv.some((word) => /\/agent\/main\.[jt]s$/.test(word)) ? (argv[argv.indexOf('--home') + 1] ?? null) : null;
+  } catch {
+    return null;
+  }
 }
 
 async function findPostmasters(roots: readonly string[]): Promise<Leftovers['postmasters']> {
