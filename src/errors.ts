@@ -83,6 +83,9 @@ export class PgorbitError extends Error {
 /** Any thrown value as a report; an unforeseen one keeps its message under `internal`. */
 export function toReport(error: unknown): ErrorReport {
   if (error instanceof PgorbitError) return error.toReport();
+  if (errnoOf(error) === 'ENOSPC') {
+    return { code: 'volume-full', message: (error as Error).message, hint: '`pgorbit volume grow`, or free space on the file system; what waits for it goes on by itself' };
+  }
   return { code: 'internal', message: error instanceof Error ? error.message : String(error) };
 }
 

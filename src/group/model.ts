@@ -149,6 +149,8 @@ export interface Promotion {
   predecessors: Predecessor[];
   /** A switchover: the predecessor was stopped cleanly and comes back without a rebuild. */
   planned: boolean;
+  /** Candidates that were given up so far: each further try waits longer. */
+  attempts: number;
   /** The operation that asked for it, or null for a failover. */
   operation: string | null;
 }

@@ -6,6 +6,9 @@ import { finish } from './finish.ts';
 export const PROMOTION_MS = 15_000;
 /** A primary of whom nobody hears for this long, after its last report has gone stale, is lost. */
 const SILENT_MS = 2_000;
+/** The pause before the next candidate, doubled with each that failed, and its limit. */
+const ATTEMPT_MS = 250;
+const ATTEMPT_LIMIT_MS = 10_000;
 /** How often in a row a candidate may fail. */
 const FAILURES_BEFORE_NEXT = 2;
 /** How long a dead primary's agent may take to read its pg_control. */
@@ -38,7 +41,7 @@ export function startPromotion(context: Context, candidate: string, how: { plann
   context.change({
     term: record.term + 1,
     primary: null,
-    promotion: { candidate, predecessors: old === null ? [] : [{ member: old.name, host: old.host }], ...how },
+    promotion: { candidate, predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how },
   });
 }
 
@@ -105,7 +108,10 @@ export function promotionFailed(context: Context): boolean {
   const report = context.report(promotion.candidate);
   const slow = context.heldFor(`promotion:${context.record.term}`, true) > PROMOTION_MS && report?.step !== 'replaying';
   const tried = report !== null && report.goalTerm === context.record.term;
-  const broken = tried && ((report.pid === null && report.state === 'failed') || report.failures >= FAILURES_BEFORE_NEXT);
+  // The first one that fails makes way at once. Where all of them fail, on a full volume for example, haste helps nobody.
+  const rest = promotion.attempts === 0 ? 0 : Math.min(ATTEMPT_LIMIT_MS, ATTEMPT_MS * 2 ** promotion.attempts);
+  const rested = context.heldFor(`rest:${context.record.term}`, true) >= rest;
+  const broken = rested && tried && ((report.pid === null && report.state === 'failed') || report.failures >= FAILURES_BEFORE_NEXT);
   if (!slow && !broken) return false;
   const next = candidates(context).find((name) => name !== promotion.candidate)
     ?? promotion.predecessors.find(({ member }) => context.record.members[member] !== undefined)?.member;
@@ -113,7 +119,7 @@ export function promotionFailed(context: Context): boolean {
   const failed = context.member(promotion.candidate);
   const predecessors = [...promotion.predecessors, { member: failed.name, host: failed.host }].filter(({ member }) => member !== next);
   const why = broken ? (report.error?.message ?? 'it failed') : `it took more than ${PROMOTION_MS / 1000} s`;
-  context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, predecessors, planned: false } });
+  context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, predecessors, planned: false, attempts: promotion.attempts + 1 } });
   context.tell({ level: 'error', kind: 'promotion-failed', member: failed.name, message: `promoting ${failed.name} failed (${why}); ${next} is tried next` });
   return true;
 }

@@ -9,7 +9,7 @@ function ask(scene: Scene, request: Parameters<typeof acceptRequest>[2]): void {
   scene.record = acceptRequest(scene.input(), scene.record!, request, 'op').record;
 }
 
-const promotion = { candidate: 'n2', predecessors: [{ member: 'n1', host: 'h1' }], planned: false, operation: null };
+const promotion = { candidate: 'n2', predecessors: [{ member: 'n1', host: 'h1' }], planned: false, attempts: 0, operation: null };
 const failover = (): Scene => {
   const scene = new Scene().report('n1', down(false));
   scene.decide();
@@ -63,7 +63,8 @@ const TESTS: Record<string, () => void> = {
     expect(scene.decide(14_000).promotion?.candidate).toBe('n2');
     expect(scene.decide(2_000), 'who is given up is fenced and replayed by the next').toMatchObject({ term: 3, promotion: { candidate: 'n3', predecessors: [{ member: 'n1' }, { member: 'n2' }] } });
     scene.report('n2', down(true)).report('n3', { failures: 2, goalTerm: 3 });
-    expect(scene.decide(), 'the old primary is the last resort').toMatchObject({ term: 4, primary: null, promotion: { candidate: 'n1', predecessors: [{ member: 'n2' }, { member: 'n3' }], planned: false } });
+    expect(scene.decide().term, 'the second one waits a moment').toBe(3);
+    expect(scene.decide(500), 'the old primary is the last resort').toMatchObject({ term: 4, primary: null, promotion: { candidate: 'n1', predecessors: [{ member: 'n2' }, { member: 'n3' }], planned: false } });
     expect(scene.member('n1').goal.kind).toBe('promote');
     expect(scene.member('n2').goal).toEqual({ kind: 'stop' });
   },
