@@ -38,7 +38,7 @@ function canBind(wish: PortWish, port: number): Promise<boolean> {
     server.once('error', (error) => {
       const code = errnoOf(error);
       if (code === 'EADDRINUSE' || (code === 'EACCES' && !wish.exactly)) resolve(false);
-      else reject(bindError(error, wish.address, port));
+      else reject(listenError(error, wish.address, port));
     });
     server.listen({ host: wish.address, port, exclusive: true }, () => {
       server.close(() => resolve(true));
@@ -61,8 +61,15 @@ function answers(address: string, port: number): Promise<boolean> {
   });
 }
 
-function bindError(error: Error, address: string, port: number): Error {
+/** Why nothing can listen there, in words; an error that says nothing of the kind comes back as it is. */
+export function listenError(error: Error, address: string, port: number): Error {
+  const where = `${address}:${port}`;
   switch (errnoOf(error)) {
+    case 'EADDRINUSE':
+      return new PgorbitError('port-in-use', `Something else already listens on ${where}.`, {
+        hint: `Find it with \`ss -ltnp 'sport = :${port}'\`, or give the host another port in the manifest.`,
+        cause: error,
+      });
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return new PgorbitError('host-unreachable', `${address} is not an address of this machine.`, {
@@ -70,7 +77,7 @@ function bindError(error: Error, address: string, port: number): Error {
         cause: error,
       });
     case 'EACCES':
-      return new PgorbitError('permission', `This user may not listen on ${address}:${port}.`, { hint: 'Choose a port above 1023.', cause: error });
+      return new PgorbitError('permission', `This user may not listen on ${where}.`, { hint: 'Choose a port above 1023.', cause: error });
     default:
       return error;
   }

@@ -3,10 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
-import { errnoOf, PgorbitError, toReport } from '../../errors.ts';
+import { PgorbitError, toReport } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
 import type { CallName, Calls } from '../api.ts';
 import type { Identity } from '../identity/ca.ts';
+import { listenError } from '../ports.ts';
 import { readRequest, sendAnswer, sendError } from './http.ts';
 
 export interface CallContext {
@@ -164,25 +165,4 @@ function listen(server: Server, address: string, port: number): Promise<number> 
       resolve((server.address() as AddressInfo).port);
     });
   });
-}
-
-function listenError(error: Error, address: string, port: number): Error {
-  const where = `${address}:${port}`;
-  switch (errnoOf(error)) {
-    case 'EADDRINUSE':
-      return new PgorbitError('port-in-use', `Something else already listens on ${where}.`, {
-        hint: `Find it with \`ss -ltnp 'sport = :${port}'\`, or give the host another port in the manifest.`,
-        cause: error,
-      });
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return new PgorbitError('host-unreachable', `${address} is not an address of this machine.`, {
-        hint: "Correct the host's address in the manifest, or start the agent on the machine that has it.",
-        cause: error,
-      });
-    case 'EACCES':
-      return new PgorbitError('permission', `This user may not listen on ${where}.`, { hint: 'Choose a port above 1023.', cause: error });
-    default:
-      return error;
-  }
 }
