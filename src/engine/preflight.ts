@@ -1,11 +1,12 @@
 /** What can be known before PostgreSQL is started, cheaply, in words that say what to do. */
 import { createServer } from 'node:net';
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PgorbitError, errnoOf } from '../errors.ts';
 import { readText } from '../durable.ts';
 import type { Engine } from './find.ts';
 import type { OsUser } from './osuser.ts';
+import { isZombie } from './proc.ts';
 
 /** sun_path of unix(7), less the NUL at its end. */
 const LONGEST_SOCKET = 107;
@@ -22,6 +23,7 @@ interface Plan {
 /** Throws the first thing that would hinder a start. What it lets pass may still fail: PostgreSQL has the last word. */
 export async function checkBeforeStart(plan: Plan): Promise<void> {
   await checkDataDir(plan);
+  for (const file of [join(plan.dataDir, 'postmaster.pid'), join(plan.socketDir, `.s.PGSQL.${plan.port}.lock`)]) await clearZombieLock(file);
   for (const address of plan.listen) await checkPort(address, plan.port);
   const socket = join(plan.socketDir, `.s.PGSQL.${plan.port}`);
   if (Buffer.byteLength(socket) > LONGEST_SOCKET) {
@@ -29,6 +31,16 @@ export async function checkBeforeStart(plan: Plan): Promise<void> {
       hint: 'Set PGORBIT_HOME to a shorter path.',
     });
   }
+}
+
+/**
+ * PostgreSQL takes a lock file for held while kill(pid, 0) finds its process, and that finds a zombie, too: of a
+ * postmaster that was killed after its agent, where process 1 is slow to reap, or never does (a container without an
+ * init). A zombie holds nothing; all else is left to PostgreSQL (CreateLockFile() in src/backend/utils/init/miscinit.c).
+ */
+async function clearZombieLock(file: string): Promise<void> {
+  const pid = Number((await readText(file))?.split('\n')[0]);
+  if (Number.isInteger(pid) && pid > 0 && isZombie(pid)) await rm(file, { force: true });
 }
 
 async function checkDataDir({ dataDir, engine, user }: Plan): Promise<void> {

@@ -43,6 +43,11 @@ function statOf(pid: number): Stat | null {
 // A zombie runs nothing and holds nothing: it only waits for a parent that may never ask.
 const lives = (stat: Stat | null): stat is Stat => stat !== null && stat.state !== 'Z' && stat.state !== 'X';
 
+/** True for a process that has ended and that nobody has waited for yet. */
+export function isZombie(pid: number): boolean {
+  return statOf(pid)?.state === 'Z';
+}
+
 /** The identity of a living process, or null. */
 export function identify(pid: number): ProcessId | null {
   const stat = statOf(pid);

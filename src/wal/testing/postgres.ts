@@ -89,7 +89,11 @@ export class TestPostgres {
   async start(): Promise<void> {
     this.port ||= await freePort(); // the same after a restart: standbys know it
     this.configure({ port: this.port });
-    await command(join(this.bin, 'pg_ctl'), ['-D', this.data, '-l', join(this.dir, 'log'), '-w', '-t', '60', 'start']);
+    try {
+      await command(join(this.bin, 'pg_ctl'), ['-D', this.data, '-l', join(this.dir, 'log'), '-w', '-t', '60', 'start']);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${this.log.split('\n').slice(-12).join('\n')}`, { cause: error });
+    }
   }
 
   /** Nobody else knows of a new server yet who could clean up after it. */
@@ -135,7 +139,8 @@ export class TestPostgres {
     const all = [...childrenOf(pid), pid];
     for (const one of all) signal(one);
     while (all.some(alive)) await new Promise((resolve) => setTimeout(resolve, 2));
-    rmSync(join(this.data, 'postmaster.pid'), { force: true });
+    // Where process 1 is slow to reap, both would name a zombie, which PostgreSQL takes for alive.
+    for (const lock of [join(this.data, 'postmaster.pid'), join(this.dir, `.s.PGSQL.${this.port}.lock`)]) rmSync(lock, { force: true });
     for (const client of this.#clients) void client.end().catch(() => {});
     this.#clients.clear();
   }
