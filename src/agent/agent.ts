@@ -29,8 +29,11 @@ import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { rotateLog } from '../observe/rotate.ts';
 
-/** Agents on a busy machine answer late: better a slower election than one too many. */
-const TIMING = { tickMs: 100, heartbeatMs: 300, electionMs: 1_500 };
+/**
+ * Agents on a busy machine answer late: better a slower election than one too many. Every heartbeat is an HTTPS request
+ * to each follower, the larger part of what an idle agent costs.
+ */
+const TIMING = { tickMs: 200, heartbeatMs: 600, electionMs: 2_000 };
 const VOTERS_EVERY_MS = 1_000;
 const ROTATE_EVERY_MS = 60_000;
 /** Bytes; one older file of this size is kept. */

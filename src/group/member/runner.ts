@@ -13,7 +13,7 @@ import type { Place } from './place.ts';
 import { dropAside } from './steps/clear.ts';
 
 /** Between looks: when all is well, and while something is awaited. */
-const IDLE_MS = 1_000;
+const IDLE_MS = 2_000;
 const WAITING_MS = 50;
 const EXPECTING_MS = 200;
 /** After a failed step: this, doubled with each further failure, up to the limit. */
