@@ -11,6 +11,7 @@ test('what was acknowledged and is not there is missing, and nothing else', () =
   const acks = of([1, 10], [4, 20], [2, 30]);
   expect(acks.missing(new Set([1, 3]))).toEqual([2, 4]);
   expect(acks.missing(new Set([1, 2, 3, 4]))).toEqual([]);
+  expect(acks.missing(new Set([1, 3]), 2), 'what came after the look does not count').toEqual([4]);
   expect(acks.count).toBe(3);
 });
 

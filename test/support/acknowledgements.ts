@@ -39,9 +39,9 @@ export class Acknowledgements {
     return this.#all.find(({ openedAt }) => openedAt > time) ?? null;
   }
 
-  /** The ids that were acknowledged and are not in `present`, ascending. */
-  missing(present: ReadonlySet<number>): number[] {
-    return this.#all.flatMap(({ id }) => (present.has(id) ? [] : [id])).sort((a, b) => a - b);
+  /** Of the first `count` ids that were acknowledged (all of them by default), those that are not in `present`, ascending. */
+  missing(present: ReadonlySet<number>, count = Infinity): number[] {
+    return this.#all.slice(0, count).flatMap(({ id }) => (present.has(id) ? [] : [id])).sort((a, b) => a - b);
   }
 
   /** Acknowledgements a second between two times. */

@@ -82,7 +82,7 @@ export class Writer {
     try {
       const { rows } = await client.query<{ id: string }>(`select id from ${this.#table}`);
       const present = new Set(rows.map(({ id }) => Number(id)));
-      const missing = this.acknowledgements.missing(present).filter((_, i) => i < acknowledged);
+      const missing = this.acknowledgements.missing(present, acknowledged);
       return { acknowledged, missing, inDoubt: present.size - (acknowledged - missing.length) };
     } finally {
       await client.end();
