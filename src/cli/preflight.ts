@@ -9,7 +9,7 @@ import { PgorbitError, toReport, type ErrorReport } from '../errors.ts';
 import type { ClusterSpec, VolumeSpec } from '../group/model.ts';
 import { volumeMemberDir } from '../home.ts';
 import { volumeFacts } from '../volume/facts.ts';
-import { requireRoom } from '../volume/image.ts';
+import { isMounted, requireRoom } from '../volume/image.ts';
 import { imageFileOf, readImageRecord } from '../volume/image-record.ts';
 import { readOwnMarker } from '../volume/marker.ts';
 import { judgeSpace, readSpace } from '../volume/space.ts';
@@ -110,7 +110,11 @@ async function checkMember(input: PreflightInput, member: { group: string; membe
 }
 
 async function checkVolume({ before, after, mountedLater }: PreflightInput, volume: VolumeSpec, notes: string[]): Promise<void> {
-  if (mountedLater.includes(volume.path)) return;
+  if (mountedLater.includes(volume.path)) {
+    const image = await readImageRecord(imageFileOf(volume.path));
+    // One that an earlier `up` mounted can be looked at now.
+    if (image === null || !(await isMounted(image))) return;
+  }
   const there = await nearestFolder(volume.path);
   if (volume.size !== null && there !== volume.path) {
     const obstacle = imageObstacle(chooseImageFs(volume.driver, await volumeFacts()), await volumeFacts());
