@@ -1,6 +1,6 @@
 /** Small files that are there whole or not at all, and whose names survive a crash. */
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { lstat, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf } from './errors.ts';
 
@@ -54,6 +54,17 @@ export async function readText(file: string): Promise<string | null> {
     return await readFile(file, 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** Is there anything at `path`? A broken link counts. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
     throw error;
   }
 }

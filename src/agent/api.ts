@@ -100,14 +100,12 @@ export interface Calls {
   'GET /v1/events': { request: { after: string; waitMs: string }; answer: { events: OrbitEvent[]; sequence: number } };
   /** The first free TCP port at or above `from` on the agent's address, leaving out `except`; or whether `exactly` is free. */
   'POST /v1/port': { request: { address: string; from: number; except: number[]; exactly: boolean }; answer: { port: number | null } };
-  /** Can this host carry what the spec gives it? Errors that would come later are told now. */
-  'POST /v1/preflight': { request: { spec: ClusterSpec }; answer: { problems: ErrorReport[]; notes: string[] } };
   /** Log lines of a member, newest last. `offset` is where the next call goes on; -1 starts `lines` from the end. */
   'GET /v1/logs': { request: { group: string; member: string; offset: string; lines: string }; answer: { text: string; offset: number } };
   'POST /v1/volume/reclaim': { request: { volume: string }; answer: { freed: number; segments: number } };
   'POST /v1/volume/usage': { request: { volume: string }; answer: VolumeStatus };
   /** A member's report to the deciding agent. */
-  'POST /v1/report': { request: { host: string; pid: number; reports: MemberReport[]; volumes: VolumeStatus[] }; answer: { known: boolean } };
+  'POST /v1/report': { request: { host: string; pid: number; reports: MemberReport[] }; answer: { known: boolean } };
   /** Ends the agent; its members go on, unless `stopMembers`. */
   'POST /v1/shutdown': { request: { stopMembers: boolean }; answer: Record<string, never> };
   /** Consensus messages from the calling agent; the answer carries those that are ready for it. */

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { Calls, ClusterDocument, StatusDocument } from './api.ts';
 import type { Agent } from './agent.ts';
 import { byLeader } from './leader.ts';
-import { preflight } from './preflight.ts';
 import { findPort } from './ports.ts';
 import { reclaimWal } from './reclaim.ts';
 import { REPORT_TIMEOUT_MS } from './reporter.ts';
@@ -31,7 +30,6 @@ function ownHandlers(agent: Agent): Handlers {
       return { events, sequence: events.at(-1)?.sequence ?? Math.max(Number(after), agent.events.sequence) };
     },
     'POST /v1/port': async (wish) => ({ port: await findPort(wish) }),
-    'POST /v1/preflight': async ({ spec }) => preflight(spec, agent.config.host, agent.home),
     'GET /v1/logs': async ({ group, member, offset, lines }) => {
       const record = agent.view.groups.get(group)?.record.members[member];
       if (record === undefined) throw new PgorbitError('no-such-member', `group ${group} has no member ${member}`);

@@ -41,7 +41,7 @@ export class Reporter {
   /** The decider may be away for a while: that is logged once, and said again when it is back. */
   async #once(): Promise<void> {
     try {
-      await this.#send({ host: this.#host, pid: process.pid, reports: this.#reports(), volumes: [] });
+      await this.#send({ host: this.#host, pid: process.pid, reports: this.#reports() });
       if (this.#silent) this.#log.info({}, 'the deciding agent answers again');
       this.#silent = false;
     } catch (error) {

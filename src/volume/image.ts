@@ -7,11 +7,11 @@
  * next createImage undoes a half-made one, destroyImage removes it.
  */
 import { randomUUID } from 'node:crypto';
-import { chmod, chown, lstat, mkdir, readdir, rm, rmdir, stat, statfs, truncate } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rm, rmdir, stat, statfs, truncate } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { complaint, run, which } from './command.ts';
-import { syncFolder } from '../durable.ts';
+import { exists, syncFolder } from '../durable.ts';
 import { readImageRecord, recordFile, requireImageRecord, writeImageRecord, type ImageFs, type ImageRecord } from './image-record.ts';
 import { attachLoop, detachLoop, listMounts, loopsOf, mountDevice, must, unmount } from './loop.ts';
 
@@ -243,15 +243,5 @@ async function requireTools(fs: ImageFs): Promise<void> {
   }
   if ((await which('losetup')) === null || (await which('mount')) === null) {
     throw new PgorbitError('volume-failed', 'losetup or mount is missing', { hint: 'apt install mount util-linux' });
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
   }
 }

@@ -3,10 +3,10 @@
  * it is deleted: a crash leaves `.<name>.pgorbit-new` or `.<name>.pgorbit-gone`, which the next attempt clears, and
  * never a part under the member's own name. Those names are pgorbit's mark on what has no marker yet.
  */
-import { chmod, lstat, mkdir, rename } from 'node:fs/promises';
+import { chmod, mkdir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
-import { syncFolder } from '../durable.ts';
+import { exists, syncFolder } from '../durable.ts';
 import type { Driver } from './driver.ts';
 import { readMarker, writeMarker, type Marker } from './marker.ts';
 
@@ -78,16 +78,6 @@ async function makeParents(dir: string): Promise<void> {
   if (first === undefined) return;
   for (let made = dir; made.length >= first.length; made = dirname(made)) await chmod(made, 0o755);
   await syncFolder(dirname(first));
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
-  }
 }
 
 /** The member's folder for which `path` is what an interrupted attempt left; null where it is no such thing. */

@@ -28,7 +28,6 @@ const IDLE_MS = 30_000;
 const REPEATABLE: ReadonlySet<string> = new Set<CallName>([
   'POST /v1/raft',
   'POST /v1/port',
-  'POST /v1/preflight',
   'POST /v1/volume/usage',
   'POST /v1/report',
 ]);
