@@ -256,6 +256,7 @@ function observe(server: ModelPostgres): Observation {
     lagMs: server.inRecovery ? 0 : null,
     sessions: server.sessions,
     systemIdentifier: data.systemIdentifier,
+    synchronousNames: server.inRecovery ? null : '',
     followers: server.followers().map((standby) => ({ name: standby.member, replay: lsnOf(standby.replayed), flush: lsnOf(standby.data.wal.length), synchronous: false })),
     slots: [...data.slots].sort(),
     pendingRestart: [],

@@ -1,18 +1,19 @@
 /** What people ask for, at random: operations, and members that come and go with the manifest. */
 import type { GroupSpec, MemberSpec, OperateRequest } from '../src/group/model.ts';
+import { GROUP } from '../src/manifest/defaults.ts';
 import type { Prng } from './prng.ts';
 import { HOSTS, type World } from './world.ts';
 
 const NAMES = ['n1', 'n2', 'n3', 'n4', 'n5'];
 
-const memberOf = (name: string, random: Prng): MemberSpec => ({ name, host: random.pick(HOSTS), role: 'replica', port: 5431 + NAMES.indexOf(name) });
+const memberOf = (name: string, random: Prng): MemberSpec => ({ name, host: random.pick(HOSTS), role: 'replica', port: 5431 + NAMES.indexOf(name), volume: null, path: null });
 
 /** A group of two to four members, the first the primary. */
 export function drawSpec(random: Prng): GroupSpec {
   const members = Object.fromEntries(NAMES.slice(0, random.int(2, 4)).map((name) => [name, memberOf(name, random)]));
   members['n1'] = { ...members['n1']!, role: 'primary' };
   return {
-    name: 'main', storage: 'shared', volume: 'main', commit: 'async', settings: {}, failover: random.chance(0.85) ? 'automatic' : 'manual',
+    ...GROUP, name: 'main', storage: 'shared', volume: 'main', commit: 'async', settings: {}, failover: random.chance(0.85) ? 'automatic' : 'manual',
     recloneAbove: 0.5, checkpoint: 'fast', members,
   };
 }

@@ -41,6 +41,27 @@ export interface MemberSpec {
   role: Role;
   /** PostgreSQL's port, or null: chosen when the member is first made. */
   port: number | null;
+  /** A standby's own volume, by name; null: the group's storage, or `path`. */
+  volume: string | null;
+  /** An absolute folder for a member whose storage is local; null: in the agent's home. */
+  path: string | null;
+}
+
+/** How a group's loggers keep WAL. */
+export interface LoggerSettings {
+  /** False keeps everything. */
+  purge: boolean;
+  /** ms between looks at what may go. */
+  purgeEveryMs: number;
+  /** Bytes that are kept however old. */
+  keepBytes: number;
+  /** Beyond that, WAL younger than this many ms is kept as well, up to `maxBytes`. */
+  keepMs: number;
+  maxBytes: number;
+  /** A follower that says nothing for this long is cut off, ms. */
+  sendTimeoutMs: number;
+  /** The largest WAL message to a follower, bytes. */
+  packetBytes: number;
 }
 
 export interface GroupSpec {
@@ -57,6 +78,21 @@ export interface GroupSpec {
   recloneAbove: number;
   /** `fast` or `spread` checkpoint before a clone. */
   checkpoint: 'fast' | 'spread';
+  /** How long nothing may be heard of a primary's host before another takes over, ms. */
+  electionTimeoutMs: number;
+  /** A further wait before a lost primary is replaced, ms: one that comes back within it stays. */
+  electionDelayMs: number;
+  /** The member to which the primary's role goes back by itself once it keeps up, or null. */
+  preferredPrimary: string | null;
+  /** A change of the voters that is not confirmed within this time is taken back, ms. */
+  membershipTimeoutMs: number;
+  /** A new member votes when it lacks no more than this many bytes of WAL. */
+  joinLagBytes: number;
+  /** With `commit: async`: a replica that lacks more than this is not promoted by itself. */
+  electableLagBytes: number;
+  /** What a healthy primary does on local storage when its agent has lost the majority of the agents. */
+  withoutMajority: 'stop' | 'run';
+  logger: LoggerSettings;
   members: Record<string, MemberSpec>;
 }
 
@@ -107,10 +143,21 @@ export type Goal =
   | { kind: 'create' }
   /** Accept writes, with these slots and no others of pgorbit's. */
   | { kind: 'primary'; slots: string[]; synchronousNames: string }
-  /** Follow `upstream`; attach by clone or base backup where there is no data of this incarnation. */
-  | { kind: 'follow'; upstream: Endpoint; slot: string }
-  /** Fence the predecessors and replay what they acknowledged, one after the other; only then accept writes. */
-  | { kind: 'promote'; predecessors: Predecessor[]; synchronousNames: string }
+  /**
+   * Follow `upstream` under the name `name` (`n2@7`: the member and the term, so that what it acknowledges counts in
+   * that term alone); attach by clone or base backup where there is no data of this incarnation.
+   */
+  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string }
+  /**
+   * Store the term, cut the upstream so that no acknowledgement of an older term can leave any more, and only then
+   * read and report the position (MemberReport.promised). Follow nobody until told otherwise.
+   */
+  | { kind: 'promise' }
+  /**
+   * Shared storage: fence the predecessors and replay what they acknowledged, one after the other; only then accept
+   * writes. Local storage: stream what `catchUp` has more, then accept writes on exactly the timeline `timeline`.
+   */
+  | { kind: 'promote'; predecessors: Predecessor[]; synchronousNames: string; timeline: number | null; catchUp: CatchUp | null; slots: string[] }
   /** Write out dirty pages, so that the stop which follows is short; stay what it is. */
   | { kind: 'checkpoint' }
   /** Be stopped when no client is connected. `patient` waits for that moment; otherwise new clients are turned away at once. */
@@ -119,6 +166,14 @@ export type Goal =
   | { kind: 'stop' }
   /** Be gone: stopped, and what pgorbit made for it deleted. */
   | { kind: 'remove' };
+
+/** Up to where a candidate has to stream before it accepts writes, and from whom. */
+export interface CatchUp {
+  upstream: Endpoint;
+  timeline: number;
+  /** `X/Y` */
+  lsn: string;
+}
 
 export interface MemberRecord {
   name: string;
@@ -137,11 +192,22 @@ export interface MemberRecord {
   joined: boolean;
   /** Rebuilds since it was last healthy: the next one waits longer. */
   rebuilds: number;
+  /** How this incarnation is made where there are data of an earlier one: those put right, or a fresh copy. */
+  renewal: 'rewind' | 'fresh';
 }
 
 /** A change of primary that is under way. */
 export interface Promotion {
+  /**
+   * `promise` (local storage only): the voters promise this term and say what they have; nobody is promoted yet.
+   * `promote`: the candidate is chosen and takes over.
+   */
+  phase: 'promise' | 'promote';
+  /** In the phase `promise` whoever is wished for; what the voters say decides. */
   candidate: string;
+  /** The timeline that the candidate has to begin, so that no two ever begin the same; null on shared storage. */
+  timeline: number | null;
+  catchUp: CatchUp | null;
   /**
    * Whom it takes over from, in the order in which they may have accepted writes: the old primary, then each candidate
    * whose promotion was given up (nobody knows how far it came). Empty when their storage is gone for good.
@@ -170,6 +236,13 @@ export interface OperationResult {
   message: string;
 }
 
+/** A change of the voters that is under way: until it is confirmed both sets have to agree to an election. */
+export interface VoterChange {
+  to: string[];
+  /** The primary's position when it was first seen to ask the new set; null before. Confirmed when that set has it. */
+  lsn: string | null;
+}
+
 export interface GroupRecord {
   group: string;
   /** PostgreSQL's system identifier, as a decimal string; null until the first member is made. */
@@ -178,6 +251,11 @@ export interface GroupRecord {
   /** The one member that may accept writes in this term; null while there is none. */
   primary: string | null;
   promotion: Promotion | null;
+  /** Who votes, by name, the primary among them: replicas and loggers of `commit: quorum` that keep up. */
+  voters: string[];
+  voterChange: VoterChange | null;
+  /** Where each timeline that a promotion began parts from its parent, oldest first. */
+  timelines: { timeline: number; begin: string }[];
   members: Record<string, MemberRecord>;
   operation: Operation | null;
   results: OperationResult[];
@@ -197,6 +275,14 @@ export type OperateRequest =
 export type MemberState =
   | 'creating' | 'attaching' | 'starting' | 'catching-up' | 'streaming' | 'running'
   | 'promoting' | 'stopping' | 'stopped' | 'fenced' | 'removing' | 'removed' | 'failed';
+
+export interface Follower {
+  name: string;
+  term: number | null;
+  replay: string | null;
+  flush: string | null;
+  synchronous: boolean;
+}
 
 export interface MemberReport {
   group: string;
@@ -224,8 +310,14 @@ export interface MemberReport {
   received: string | null;
   /** The upstream's `host:port` while the WAL receiver streams, else null. */
   streamingFrom: string | null;
-  /** What a primary sees of those that stream from it. */
-  followers: { name: string; replay: string | null; flush: string | null; synchronous: boolean }[];
+  /** What a primary sees of those that stream from it; `term` from the name that they came under, null where it has none. */
+  followers: Follower[];
+  /** The newest promise that is stored, and what the member had when no older acknowledgement could leave any more. */
+  promised: { term: number; timeline: number; lsn: string } | null;
+  /** What a primary runs with just now. */
+  synchronousNames: string | null;
+  /** Where the present timeline parts from its parent; null on timeline 1 and where it is not known. */
+  timelineBegin: string | null;
   /** Replication delay of a standby in ms, 0 when it has replayed all it received; null when not known. */
   lagMs: number | null;
   synchronous: boolean;

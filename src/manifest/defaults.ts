@@ -5,12 +5,23 @@ export const ENGINE: EngineSpec = { kind: 'postgres', version: null, bin: null }
 
 export const VOLUME: Pick<VolumeSpec, 'driver' | 'size'> = { driver: 'auto', size: null };
 
-export const GROUP: Pick<GroupSpec, 'storage' | 'commit' | 'failover' | 'recloneAbove' | 'checkpoint'> = {
+export const GROUP: Omit<GroupSpec, 'name' | 'volume' | 'settings' | 'members'> = {
   storage: 'shared',
   commit: 'async',
   failover: 'automatic',
   recloneAbove: 0.25,
   checkpoint: 'fast',
+  electionTimeoutMs: 2_000,
+  electionDelayMs: 0,
+  preferredPrimary: null,
+  membershipTimeoutMs: 60_000,
+  joinLagBytes: 16 * 1024 ** 2,
+  electableLagBytes: 16 * 1024 ** 2,
+  withoutMajority: 'stop',
+  logger: {
+    purge: true, purgeEveryMs: 10_000, keepBytes: 1024 ** 3, keepMs: 15 * 60_000, maxBytes: 8 * 1024 ** 3,
+    sendTimeoutMs: 60_000, packetBytes: 128 * 1024,
+  },
 };
 
-export const MEMBER: Pick<MemberSpec, 'role'> = { role: 'replica' };
+export const MEMBER: Pick<MemberSpec, 'role' | 'volume' | 'path'> = { role: 'replica', volume: null, path: null };

@@ -46,7 +46,7 @@ describe('what a manifest changes', () => {
 
   it('is members, hosts and volumes that come and go', () => {
     const after = demo((s) => {
-      s.groups['main']!.members['n4'] = { name: 'n4', host: 'h4', role: 'replica', port: 5433 };
+      s.groups['main']!.members['n4'] = { name: 'n4', host: 'h4', role: 'replica', port: 5433, volume: null, path: null };
       delete s.groups['main']!.members['n3'];
       s.hosts['h4'] = { name: 'h4', address: '10.0.0.4', port: null };
       delete s.hosts['h3'];

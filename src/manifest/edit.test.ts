@@ -30,13 +30,13 @@ const demo = demoManifest({ volumePath: './volume' });
 
 describe('edits of the demo', () => {
   it('add a line for a member and change nothing else', () => {
-    const text = addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: null });
+    const text = addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: null, volume: null, path: null });
     expect(text).toBe(`${demo}      n4: { host: h2, role: replica }\n`);
     expect(removeMember(text, 'main', 'n4')).toBe(demo);
   });
 
   it('write a port that was asked for', () => {
-    expect(addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: 5433 })).toContain('      n4: { host: h2, role: replica, port: 5433 }\n');
+    expect(addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: 5433, volume: null, path: null })).toContain('      n4: { host: h2, role: replica, port: 5433 }\n');
   });
 
   it('replace a role and a setting in place', () => {
@@ -51,7 +51,7 @@ describe('edits of the demo', () => {
     expect(codeOf(() => setRole(demo, 'other', 'n1', 'replica'))).toBe('no-such-group');
     expect(codeOf(() => removeMember(demo, 'main', 'n9'))).toBe('no-such-member');
     expect(codeOf(() => removeMember(demo, 'main', 'constructor'))).toBe('no-such-member');
-    expect(codeOf(() => addMember(demo, 'main', { name: 'n1', host: 'h1', role: 'replica', port: null }))).toBe('usage');
+    expect(codeOf(() => addMember(demo, 'main', { name: 'n1', host: 'h1', role: 'replica', port: null, volume: null, path: null }))).toBe('usage');
     expect(codeOf(() => setRole('a: [', 'main', 'n1', 'replica'))).toBe('manifest-invalid');
   });
 
@@ -174,7 +174,7 @@ describe('edits of any layout', () => {
     fc.assert(fc.property(layouts, fc.constantFrom<Role>('replica', 'standby', 'logger'), fc.option(fc.integer({ min: 1024, max: 65535 })), (layout, wanted, port) => {
       const text = write(layout);
       const expected = specOf(text);
-      const member = { name: 'new-1', host: 'h1', role: wanted, port };
+      const member = { name: 'new-1', host: 'h1', role: wanted, port, volume: null, path: null };
       expected.groups['main']!.members['new-1'] = member;
       const edited = addMember(text, 'main', member);
       expect(specOf(edited)).toEqual(expected);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { GROUP } from './defaults.ts';
 import type { ClusterSpec } from '../group/model.ts';
 import { demoManifest } from './demo.ts';
 import { manifestJsonSchema } from './json-schema.ts';
@@ -28,10 +29,10 @@ describe('a manifest that is right', () => {
       volumes: { main: { name: 'main', path: '/srv/shop/volume', driver: 'auto', size: null } },
       groups: {
         main: {
-          name: 'main', storage: 'shared', volume: 'main', commit: 'async', settings: {}, failover: 'automatic', recloneAbove: 0.25, checkpoint: 'fast',
+          ...GROUP, name: 'main', volume: 'main', settings: {},
           members: {
-            n1: { name: 'n1', host: 'h1', role: 'primary', port: null },
-            n2: { name: 'n2', host: 'h1', role: 'replica', port: null },
+            n1: { name: 'n1', host: 'h1', role: 'primary', port: null, volume: null, path: null },
+            n2: { name: 'n2', host: 'h1', role: 'replica', port: null, volume: null, path: null },
           },
         },
       },

@@ -58,6 +58,14 @@ function group(name: string, value: Mapping, onlyHost: string): GroupSpec {
     failover: (text(value['failover']) as GroupSpec['failover'] | undefined) ?? GROUP.failover,
     recloneAbove: number(share) ?? parseRatio(text(share) ?? '') ?? GROUP.recloneAbove,
     checkpoint: (text(value['checkpoint']) as GroupSpec['checkpoint'] | undefined) ?? GROUP.checkpoint,
+    electionTimeoutMs: GROUP.electionTimeoutMs,
+    electionDelayMs: GROUP.electionDelayMs,
+    preferredPrimary: GROUP.preferredPrimary,
+    membershipTimeoutMs: GROUP.membershipTimeoutMs,
+    joinLagBytes: GROUP.joinLagBytes,
+    electableLagBytes: GROUP.electableLagBytes,
+    withoutMajority: GROUP.withoutMajority,
+    logger: GROUP.logger,
     members: each(value['members'], (member, v) => memberOf(member, v, onlyHost)),
   };
 }
@@ -69,6 +77,8 @@ function memberOf(name: string, value: unknown, onlyHost: string): MemberSpec {
     host: text(full['host']) ?? onlyHost,
     role: roleOf(text(value) ?? text(full['role']) ?? '') ?? MEMBER.role,
     port: number(full['port']) ?? null,
+    volume: MEMBER.volume,
+    path: MEMBER.path,
   };
 }
 

@@ -41,7 +41,7 @@ function kind(parent: Command, declare: Declare, role: Exclude<Role, 'primary'>,
         throw new PgorbitError('no-such-host', `there is no host ${JSON.stringify(options.host)} in the manifest`, { hint: `the hosts are: ${Object.keys(spec.hosts).join(', ')}` });
       }
       made = options.name ?? nextName(spec);
-      return addMember(text, group.name, { name: made, host: options.host ?? nextHost(spec, group), role, port });
+      return addMember(text, group.name, { name: made, host: options.host ?? nextHost(spec, group), role, port, volume: null, path: null });
     });
     context.out.text(`${made} is part of the cluster.\n`);
     context.out.document({ added: [made], changes: outcome.changes, status: outcome.status });

@@ -1,11 +1,12 @@
 /** Small clusters for tests. */
 import type { GroupStatus, MemberStatus, StatusDocument } from '../../agent/api.ts';
 import type { ClusterSpec, GroupSpec } from '../../group/model.ts';
+import { GROUP } from '../../manifest/defaults.ts';
 
 export function groupSpec(name: string, members: Record<string, [host: string, role: 'primary' | 'replica', port?: number]>, settings: Record<string, string> = {}): GroupSpec {
   return {
-    name, storage: 'shared', volume: 'main', commit: 'async', settings, failover: 'automatic', recloneAbove: 0.25, checkpoint: 'fast',
-    members: Object.fromEntries(Object.entries(members).map(([member, [host, role, port]]) => [member, { name: member, host, role, port: port ?? null }])),
+    ...GROUP, name, volume: 'main', settings,
+    members: Object.fromEntries(Object.entries(members).map(([member, [host, role, port]]) => [member, { name: member, host, role, port: port ?? null, volume: null, path: null }])),
   };
 }
 

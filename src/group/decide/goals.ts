@@ -29,7 +29,7 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   if (record.systemIdentifier === null) return { kind: 'create' };
   if (record.promotion !== null) {
     const { candidate, predecessors } = record.promotion;
-    if (member.name === candidate) return { kind: 'promote', predecessors, synchronousNames: '' };
+    if (member.name === candidate) return { kind: 'promote', predecessors, synchronousNames: '', timeline: null, catchUp: null, slots: [] };
     // Whoever may have accepted writes stays down until there is a new primary to follow.
     if (predecessors.some((one) => one.member === member.name)) return { kind: 'stop' };
     // The others wait on the line: whom they will follow is not known before the promotion is done.
@@ -48,6 +48,7 @@ function goalOf(context: Context, member: MemberRecord): Goal {
     kind: 'follow',
     upstream: endpoint(context.member(record.primary)),
     slot: slotName(member.name),
+    name: `${member.name}@${record.term}`,
   };
 }
 

@@ -29,6 +29,7 @@ export function newMember(context: Context, name: string): MemberRecord {
     goal: { kind: 'stop' },
     joined: false,
     rebuilds: 0,
+    renewal: 'fresh',
   };
 }
 

@@ -41,7 +41,7 @@ export function startPromotion(context: Context, candidate: string, how: { plann
   context.change({
     term: record.term + 1,
     primary: null,
-    promotion: { candidate, predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how },
+    promotion: { phase: 'promote', candidate, timeline: null, catchUp: null, predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how },
   });
 }
 

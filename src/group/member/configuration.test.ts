@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Goal } from '../model.ts';
 import { configurationOf, type ConfigurationInput } from './configuration.ts';
 
-const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: '10.0.0.1', port: 5432 }, slot: 'pgorbit_n2' };
-const promote: Goal = { kind: 'promote', predecessors: [], synchronousNames: '' };
+const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: '10.0.0.1', port: 5432 }, slot: 'pgorbit_n2', name: 'n2@7' };
+const promote: Goal = { kind: 'promote', predecessors: [], synchronousNames: '', timeline: null, catchUp: null, slots: [] };
 const primary: Goal = { kind: 'primary', slots: [], synchronousNames: 'ANY 1 (n2)' };
 
 const input = (patch: Partial<ConfigurationInput> = {}): ConfigurationInput => ({
@@ -18,7 +18,7 @@ function setting(text: string, name: string): string | null {
 describe('configurationOf', () => {
   it('points a follower at its upstream by its slot', () => {
     const text = configurationOf(input());
-    expect(setting(text, 'primary_conninfo')).toMatch(/host=''10.0.0.1'' port=''5432''.*application_name=''n2''/);
+    expect(setting(text, 'primary_conninfo')).toMatch(/host=''10.0.0.1'' port=''5432''.*application_name=''n2@7''/);
     expect(setting(text, 'primary_slot_name')).toBe("'pgorbit_n2'");
     expect(setting(text, 'cluster_name')).toBe("'n2'");
   });

@@ -39,7 +39,7 @@ export function configurationOf(input: ConfigurationInput): string {
   own['recovery_target_timeline'] = 'latest';
   own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : '';
   if (goal.kind === 'follow') {
-    own['primary_conninfo'] = conninfo(goal.upstream, input.member, input.replication);
+    own['primary_conninfo'] = conninfo(goal.upstream, goal.name, input.replication);
     own['primary_slot_name'] = goal.slot;
   }
   const user = { ...input.settings };
@@ -54,14 +54,14 @@ export function configurationOf(input: ConfigurationInput): string {
   return renderConfig({ own, user });
 }
 
-/** A libpq connection string ("Connection Strings"): the application name is how the primary knows the member. */
-function conninfo(upstream: Endpoint, member: string, account: Account): string {
+/** A libpq connection string ("Connection Strings"): the application name is how the primary knows member and term. */
+function conninfo(upstream: Endpoint, name: string, account: Account): string {
   const parts = {
     host: upstream.address,
     port: String(upstream.port),
     user: account.user,
     password: account.password,
-    application_name: member,
+    application_name: name,
     connect_timeout: '2',
     // A peer that is gone without a word is noticed within seconds.
     keepalives_idle: '2',

@@ -6,8 +6,8 @@ const TERM = 5;
 const GOALS: Goal[] = [
   { kind: 'create' },
   { kind: 'primary', slots: ['pgorbit_n2'], synchronousNames: '' },
-  { kind: 'follow', upstream: { member: 'n2', address: '127.0.0.1', port: 5433 }, slot: 'pgorbit_n1' },
-  { kind: 'promote', predecessors: [{ member: 'n2', host: 'h1' }], synchronousNames: '' },
+  { kind: 'follow', upstream: { member: 'n2', address: '127.0.0.1', port: 5433 }, slot: 'pgorbit_n1', name: 'n1@5' },
+  { kind: 'promote', predecessors: [{ member: 'n2', host: 'h1' }], synchronousNames: '', timeline: null, catchUp: null, slots: [] },
   { kind: 'checkpoint' },
   { kind: 'drain', patient: false },
   { kind: 'drain', patient: true },

@@ -69,6 +69,8 @@ export function nextStep(input: StepInput): Step {
       return primary(input);
     case 'follow':
       return follow(input);
+    case 'promise':
+      return waiting;
     case 'promote':
       return promote(input);
     case 'checkpoint':

@@ -11,6 +11,8 @@ export interface Observation {
   lagMs: number | null;
   sessions: number;
   systemIdentifier: string;
+  /** In force, as the server has it. */
+  synchronousNames: string | null;
   followers: { name: string; replay: string | null; flush: string | null; synchronous: boolean }[];
   slots: string[];
   pendingRestart: string[];
@@ -35,6 +37,7 @@ select r.recovery as "inRecovery",
     case when pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() then 0
          else (extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::int8::float8 end end as "lagMs",
   (select count(*)::int from pg_stat_activity where backend_type = 'client backend' and application_name <> 'pgorbit') as sessions,
+  current_setting('synchronous_standby_names') as "synchronousNames",
   (select system_identifier::text from pg_control_system()) as "systemIdentifier",
   (select coalesce(json_agg(json_build_object('name', application_name, 'replay', replay_lsn::text, 'flush', flush_lsn::text,
           'synchronous', sync_state in ('sync', 'quorum')) order by application_name), '[]') from pg_stat_replication where state = 'streaming') as followers,

@@ -11,9 +11,9 @@ const facts: Facts = {
   startedFor: 4, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false,
 };
 const observation: Observation = {
-  inRecovery: true, timeline: 2, lsn: '0/10', received: '0/20', streamingFrom: 'a:1', lagMs: 5, sessions: 1, systemIdentifier: '7', followers: [], slots: [], pendingRestart: ['port'],
+  inRecovery: true, timeline: 2, lsn: '0/10', received: '0/20', streamingFrom: 'a:1', lagMs: 5, sessions: 1, systemIdentifier: '7', synchronousNames: null, followers: [], slots: [], pendingRestart: ['port'],
 };
-const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: 'a', port: 1 }, slot: 's' };
+const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: 'a', port: 1 }, slot: 's', name: 'n2@3' };
 
 function input(patch: Partial<ReportInput> & { goal?: Goal } = {}): ReportInput {
   const { goal = follow, ...rest } = patch;
@@ -50,7 +50,7 @@ describe('reportOf', () => {
     ['running', { observation: { ...observation, inRecovery: false } }],
     ['starting', { observation: null }],
     ['stopping', { step: { do: 'stop', mode: 'fast' } }],
-    ['promoting', { goal: { kind: 'promote', predecessors: [], synchronousNames: '' } }],
+    ['promoting', { goal: { kind: 'promote', predecessors: [], synchronousNames: '', timeline: null, catchUp: null, slots: [] } }],
     ['stopped', gone],
     ['starting', { ...gone, step: { do: 'start', as: 'standby' } }],
     ['attaching', { ...gone, step: { do: 'attach' } }],

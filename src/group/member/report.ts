@@ -38,7 +38,10 @@ export function reportOf(input: ReportInput): MemberReport {
     lsn: observation?.lsn ?? null,
     received: observation?.received ?? null,
     streamingFrom: observation?.streamingFrom ?? null,
-    followers: observation?.followers ?? [],
+    followers: (observation?.followers ?? []).map(({ name, ...rest }) => ({ ...splitName(name), ...rest })),
+    promised: null,
+    synchronousNames: observation?.synchronousNames ?? null,
+    timelineBegin: null,
     lagMs: observation?.lagMs ?? null,
     synchronous: false,
     pendingRestart: observation?.pendingRestart ?? [],
@@ -68,4 +71,10 @@ function stateOf({ orders, facts, observation, pid, step, error, failures }: Rep
   if (observation === null) return 'starting';
   if (!observation.inRecovery) return 'running';
   return observation.streamingFrom === null ? 'catching-up' : 'streaming';
+}
+
+/** `n2@7` is n2 in term 7. */
+function splitName(name: string): { name: string; term: number | null } {
+  const [, member, term] = /^(.*)@(\d+)$/.exec(name) ?? [];
+  return member === undefined ? { name, term: null } : { name: member, term: Number(term) };
 }

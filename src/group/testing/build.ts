@@ -1,26 +1,27 @@
 /** Specs, records and reports for tests: a healthy group of members n1 (primary), n2, n3, each to be changed in place. */
 import type { DecisionInput, Seen } from '../decide/context.ts';
 import { decideGroup } from '../decide/decide.ts';
+import { GROUP } from '../../manifest/defaults.ts';
 import type { GroupRecord, GroupSpec, MemberRecord, MemberReport, MemberSpec } from '../model.ts';
 
-export const memberSpec = (name: string, patch: Partial<MemberSpec> = {}): MemberSpec => ({ name, host: 'h1', role: name === 'n1' ? 'primary' : 'replica', port: 5431 + Number(name.slice(1)), ...patch });
+export const memberSpec = (name: string, patch: Partial<MemberSpec> = {}): MemberSpec => ({ name, host: 'h1', role: name === 'n1' ? 'primary' : 'replica', port: 5431 + Number(name.slice(1)), volume: null, path: null, ...patch });
 
 export function specOf(names: string[], patch: Partial<GroupSpec> = {}): GroupSpec {
   return {
-    name: 'main', storage: 'shared', volume: 'main', commit: 'async', settings: {}, failover: 'automatic', recloneAbove: 0.5, checkpoint: 'fast',
+    ...GROUP, name: 'main', volume: 'main', settings: {}, recloneAbove: 0.5,
     members: Object.fromEntries(names.map((name) => [name, memberSpec(name)])), ...patch,
   };
 }
 
 export const memberRecord = (name: string, patch: Partial<MemberRecord> = {}): MemberRecord => ({
-  name, host: 'h1', address: '127.0.0.1', port: 5431 + Number(name.slice(1)), role: 'replica', incarnation: 1, restarts: 1, reloads: 0, goal: { kind: 'stop' }, joined: true, rebuilds: 0, ...patch,
+  name, host: 'h1', address: '127.0.0.1', port: 5431 + Number(name.slice(1)), role: 'replica', incarnation: 1, restarts: 1, reloads: 0, goal: { kind: 'stop' }, joined: true, rebuilds: 0, renewal: 'fresh', ...patch,
 });
 
 export function reportOn(name: string, patch: Partial<MemberReport> = {}): MemberReport {
   const primary = name === 'n1';
   return {
     group: 'main', member: name, host: 'h1', incarnation: 1, term: 1, restarts: 1, state: primary ? 'running' : 'streaming', step: null, pid: 100, ready: true, inRecovery: !primary,
-    systemIdentifier: '7', timeline: 1, lsn: '0/100', received: primary ? null : '0/100', streamingFrom: primary ? null : '127.0.0.1:5432', followers: [], lagMs: null, synchronous: false,
+    systemIdentifier: '7', timeline: 1, lsn: '0/100', received: primary ? null : '0/100', streamingFrom: primary ? null : '127.0.0.1:5432', followers: [], promised: null, synchronousNames: null, timelineBegin: null, lagMs: null, synchronous: false,
     pendingRestart: [], reached: primary ? 'primary' : 'follow', goalTerm: 1, sessions: 0, cleanStop: null, error: null, failures: 0, ...patch,
   };
 }
@@ -42,7 +43,7 @@ export class Scene {
     this.spec = specOf(names);
     this.reports = Object.fromEntries(names.map((name) => [name, reportOn(name)]));
     this.record = {
-      group: 'main', systemIdentifier: '7', term: 1, primary: 'n1', promotion: null, operation: null, results: [],
+      group: 'main', systemIdentifier: '7', term: 1, primary: 'n1', promotion: null, voters: [], voterChange: null, timelines: [], operation: null, results: [],
       members: Object.fromEntries(names.map((name) => [name, memberRecord(name)])),
     };
     this.decide();
@@ -51,7 +52,7 @@ export class Scene {
   input(): DecisionInput {
     const followers = Object.values(this.reports)
       .filter((report) => report.streamingFrom !== null)
-      .map(({ member }) => ({ name: member, replay: null, flush: null, synchronous: false }));
+      .map(({ member }) => ({ name: member, term: null, replay: null, flush: null, synchronous: false }));
     const seen: Record<string, Seen> = Object.fromEntries(
       Object.entries(this.reports).map(([name, report]) => [name, { report: report.inRecovery === false ? { ...report, followers } : report, at: this.now }]),
     );
