@@ -82,7 +82,7 @@ export class ModelDecider {
   #input(record: GroupRecord | null): DecisionInput {
     const { world } = this.#agent;
     return {
-      spec: this.#agent.view.spec.value, record, seen: this.#seen, now: world.clock.now, timers: this.#timers,
+      spec: this.#agent.view.spec.value, record, seen: this.#seen, now: world.clock.now, timers: this.#timers, leaderFor: world.clock.now,
       addresses: world.addresses, exclusiveShare: world.shares,
     };
   }

@@ -37,6 +37,8 @@ export class Decider {
   readonly #timers = new Map<string, Timers>();
   /** The revision of the manifest with which each group was last decided upon, and nothing was left to change. */
   readonly #settled = new Map<string, number>();
+  /** When this agent last came to lead, or ceased to. */
+  #ledSince = -Infinity;
   /** When each agent last reported, and its process id. */
   readonly agents = new Map<string, { at: number; pid: number }>();
 
@@ -59,6 +61,7 @@ export class Decider {
 
   /** The leadership changed: what was reported to this agent in an earlier term says nothing now. */
   forget(): void {
+    this.#ledSince = this.#options.now();
     this.#seen.clear();
     this.#timers.clear();
     this.#settled.clear();
@@ -152,6 +155,7 @@ export class Decider {
       seen: this.seen(group.name),
       now: this.#options.now(),
       timers: this.#timers.get(group.name) ?? {},
+      leaderFor: this.#options.now() - this.#ledSince,
       addresses: Object.fromEntries(Object.values(spec.hosts).map((host) => [host.name, host.address])),
       exclusiveShare: this.#options.exclusiveShare(group.name),
     };

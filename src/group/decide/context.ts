@@ -21,6 +21,8 @@ export interface DecisionInput {
   timers: Timers;
   /** Addresses of the hosts that the spec names. */
   addresses: Readonly<Record<string, string>>;
+  /** How long this decider has led, ms: what an earlier one granted may hold until it has led longer than that. */
+  leaderFor: number;
   /** Each member's own bytes as a share of the data, where known. */
   exclusiveShare: Readonly<Record<string, number>>;
 }
@@ -30,6 +32,14 @@ export interface Decision {
   timers: Timers;
   events: EventDraft[];
 }
+
+/**
+ * How long an acknowledged report lets the primary's agent believe that nobody else was promoted, counted from when it
+ * was sent. Then it stops its postgres (local storage).
+ */
+export const LEASE_MS = 1_000;
+/** After this much silence the lease is over, and whoever obeyed it has stopped. */
+export const LEASE_OVER_MS = 1_500;
 
 /** A report older than this says nothing of the present. */
 export const FRESH_MS = 3_000;
@@ -53,6 +63,12 @@ export class Context {
   report(member: string): MemberReport | null {
     const seen = this.input.seen[member];
     return seen !== undefined && this.input.now - seen.at <= FRESH_MS ? seen.report : null;
+  }
+
+  /** How long nothing was heard of the member's agent, ms; by this decider, so that a new one begins at its own beginning. */
+  silence(member: string): number {
+    const seen = this.input.seen[member];
+    return seen === undefined ? this.input.leaderFor : this.input.now - seen.at;
   }
 
   member(name: string): MemberRecord {
@@ -86,6 +102,9 @@ export class Context {
   }
 }
 
+/** The manifest names it, and the record knows it. */
+export const isIn = (context: Context, name: string): boolean => context.spec.members[name] !== undefined && context.record.members[name] !== undefined;
+
 /** A running standby that has this incarnation's data and could be promoted. */
 export function isElectable(context: Context, name: string): boolean {
   const member = context.record.members[name];
@@ -104,25 +123,34 @@ export function streams(context: Context, name: string): boolean {
   const report = context.report(name);
   if (report?.streamingFrom == null) return false;
   const primary = context.record.primary === null ? null : context.report(context.record.primary);
-  return primary === null || primary.followers.some((follower) => follower.name === name);
+  return primary === null || primary.followers.some((follower) => follower.name === name && (follower.term ?? context.record.term) === context.record.term);
+}
+
+/** A position in WAL: of two, the one on the later timeline is ahead, as no two promotions begin the same. */
+export interface Position {
+  timeline: number;
+  /** `X/Y` */
+  lsn: string;
+}
+
+export function comparePositions(a: Position, b: Position): number {
+  return a.timeline !== b.timeline ? a.timeline - b.timeline : lsnNumber(a.lsn) - lsnNumber(b.lsn);
 }
 
 /** The electable members, the one with the most WAL first, then by name. */
 export function candidates(context: Context): string[] {
   return Object.keys(context.record.members)
     .filter((name) => isElectable(context, name))
-    .sort((a, b) => comparePositions(context.report(b), context.report(a)) || a.localeCompare(b));
+    .sort((a, b) => comparePositions(positionOf(context.report(b)), positionOf(context.report(a))) || a.localeCompare(b));
 }
 
-function comparePositions(a: MemberReport | null, b: MemberReport | null): number {
-  const byTimeline = (a?.timeline ?? 0) - (b?.timeline ?? 0);
-  return byTimeline !== 0 ? byTimeline : lsnValue(a) - lsnValue(b);
+/** What a member has, as its report says. */
+export function positionOf(report: MemberReport | null): Position {
+  return { timeline: report?.timeline ?? 0, lsn: report?.received ?? report?.lsn ?? '0/0' };
 }
 
-/** LSNs as numbers: exact up to 2^53, eight petabytes of WAL; ordering is all that is asked of it. */
-function lsnValue(report: MemberReport | null): number {
-  const text = report?.received ?? report?.lsn;
-  if (!text) return 0;
-  const [high, low] = text.split('/');
+/** LSNs as numbers: exact up to 2^53, eight petabytes of WAL; ordering and distances are all that is asked of them. */
+export function lsnNumber(text: string | null): number {
+  const [high, low] = (text ?? '0/0').split('/');
   return Number.parseInt(high ?? '0', 16) * 2 ** 32 + Number.parseInt(low ?? '0', 16);
 }

@@ -3,6 +3,7 @@
  * manifest names. Rules change those; nobody sets a goal by hand, so no goal can be forgotten.
  */
 import type { Context } from './context.ts';
+import { synchronousNames } from './quorum.ts';
 import type { Endpoint, Goal, MemberRecord } from '../model.ts';
 
 /** Physical slots of members: PostgreSQL allows lower-case letters, digits and underscores. */
@@ -28,8 +29,15 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   // The group does not exist yet: its first member makes it.
   if (record.systemIdentifier === null) return { kind: 'create' };
   if (record.promotion !== null) {
-    const { candidate, predecessors } = record.promotion;
-    if (member.name === candidate) return { kind: 'promote', predecessors, synchronousNames: '', timeline: null, catchUp: null, slots: [] };
+    const { candidate, phase, predecessors, timeline, catchUp } = record.promotion;
+    // A standby has no vote: it waits on the line, as everybody does on shared storage.
+    if (phase === 'promise' && member.role !== 'standby') return { kind: 'promise' };
+    if (phase === 'promote' && member.name === candidate) {
+      return { kind: 'promote', predecessors, synchronousNames: namesFor(context, candidate), timeline, catchUp, slots: slots(context, candidate) };
+    }
+    if (timeline !== null && predecessors.some((one) => one.member === member.name)) return { kind: 'promise' };
+    // On local storage those who promised follow the candidate at once: the first commit needs them.
+    if (timeline !== null && member.role !== 'standby') return followOf(context, member, candidate);
     // Whoever may have accepted writes stays down until there is a new primary to follow.
     if (predecessors.some((one) => one.member === member.name)) return { kind: 'stop' };
     // The others wait on the line: whom they will follow is not known before the promotion is done.
@@ -42,33 +50,38 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   if (operation?.kind === 'reclone' && operation.step === 'drain' && member.name === operation.current) {
     return { kind: 'drain', patient: !operation.cut };
   }
-  if (member.name === record.primary) return { kind: 'primary', slots: slots(context), synchronousNames: '' };
+  if (member.name === record.primary) return { kind: 'primary', slots: slots(context, record.primary), synchronousNames: namesFor(context, record.primary) };
   if (record.primary === null) return member.goal.kind === 'follow' ? member.goal : { kind: 'stop' };
-  return {
-    kind: 'follow',
-    upstream: endpoint(context.member(record.primary)),
-    slot: slotName(member.name),
-    name: `${member.name}@${record.term}`,
-  };
+  return followOf(context, member, record.primary);
+}
+
+function followOf(context: Context, member: MemberRecord, upstream: string): Goal {
+  return { kind: 'follow', upstream: endpoint(context.member(upstream)), slot: slotName(member.name), name: `${member.name}@${context.record.term}` };
+}
+
+/** A change of the voters is asked for by the names of the new ones. */
+function namesFor({ record }: Context, primary: string): string {
+  return synchronousNames(record.voterChange?.to ?? record.voters, primary, record.term);
 }
 
 /**
- * The primary, and while another takes over: the candidate, and those whose WAL it has yet to read. The first member,
- * too: it may be in use before the decider hears that it is made.
+ * The primary, the voters, and while another takes over: the candidate, and those whose WAL it has yet to read. The
+ * first member, too: it may be in use before the decider hears that it is made.
  */
 function isNeeded({ record }: Context, name: string): boolean {
-  const { primary, promotion, systemIdentifier } = record;
+  const { primary, promotion, systemIdentifier, voters, voterChange } = record;
+  if (voters.includes(name) || voterChange?.to.includes(name)) return true;
   return systemIdentifier === null || name === primary || name === promotion?.candidate || promotion?.predecessors.some(({ member }) => member === name) === true;
 }
 
 /** One slot for each member that follows: none for one that goes, so that it never pins WAL. */
-function slots(context: Context): string[] {
+function slots(context: Context, primary: string): string[] {
   return Object.keys(context.record.members)
-    .filter((name) => name !== context.record.primary && context.spec.members[name] !== undefined)
+    .filter((name) => name !== primary && context.spec.members[name] !== undefined)
     .map(slotName)
     .sort();
 }
 
-function endpoint(member: MemberRecord): Endpoint {
+export function endpoint(member: MemberRecord): Endpoint {
   return { member: member.name, address: member.address, port: member.port };
 }

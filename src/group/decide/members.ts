@@ -1,5 +1,5 @@
 /** How members come, change, are made anew and go. */
-import { isElectable, streams, type Context } from './context.ts';
+import { isElectable, lsnNumber, positionOf, streams, type Context } from './context.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { MemberRecord } from '../model.ts';
 
@@ -102,8 +102,29 @@ export function joined(context: Context): boolean {
   return changed;
 }
 
-export function rebuild(context: Context): boolean {
+/**
+ * A standby that received WAL of an older timeline beyond where the next one parted from it. PostgreSQL refuses to
+ * follow with that, for ever; a logger cuts it off by itself.
+ */
+export function diverged(context: Context): boolean {
   const { record } = context;
+  if (record.primary === null || record.promotion !== null) return false;
+  let changed = false;
+  for (const member of Object.values(record.members)) {
+    const report = context.report(member.name);
+    if (member.goal.kind !== 'follow' || member.role === 'logger' || report === null || report.incarnation !== member.incarnation || report.goalTerm !== record.term) continue;
+    const { timeline, lsn } = positionOf(report);
+    const next = record.timelines.find((one) => one.timeline > timeline);
+    if (timeline === 0 || next === undefined || lsnNumber(lsn) <= lsnNumber(next.begin) || report.streamingFrom !== null) continue;
+    context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false, rebuilds: member.rebuilds + 1, renewal: 'rewind' });
+    context.tell({ level: 'warning', kind: 'member-diverged', member: member.name, message: `${member.name} has WAL up to ${lsn} of timeline ${timeline}, which timeline ${next.timeline} left at ${next.begin}: it is rewound` });
+    changed = true;
+  }
+  return changed;
+}
+
+export function rebuild(context: Context): boolean {
+  const { record, spec } = context;
   if (record.primary === null || record.promotion !== null || !context.report(record.primary)?.ready) return false;
   let changed = false;
   for (const member of Object.values(record.members)) {
@@ -116,7 +137,8 @@ export function rebuild(context: Context): boolean {
       && context.heldFor(`broken:${member.name}:${member.incarnation}`, true) >= patience - REJOIN_MS;
     if (!silent && !broken) continue;
     const why = broken ? (report.error?.message ?? 'it does not start') : `it runs but has not streamed for ${Math.round(patience / 1000)} s`;
-    context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false, rebuilds: member.rebuilds + 1 });
+    const renewal = spec.storage === 'local' && member.rebuilds === 0 ? 'rewind' : 'fresh';
+    context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false, rebuilds: member.rebuilds + 1, renewal });
     context.tell({ level: 'warning', kind: 'member-rebuild', member: member.name, message: `${member.name} can't follow (${why}): it is made anew from ${record.primary}` });
     changed = true;
   }

@@ -13,6 +13,8 @@ export const operationRules: Rule[] = [
   { name: 'switchover', apply: (context) => forward(context, 'switchover', switchover) },
   // Promotion by hand.
   { name: 'promote', apply: (context) => forward(context, 'promote', promote) },
+  // The preferred primary keeps up again: the role goes back to it.
+  { name: 'prefer', apply: prefer },
   // Rolling restart: replicas one by one, the primary last.
   { name: 'restart', apply: (context) => forward(context, 'restart', restart) },
   // Rolling clone: a replica at a time leaves when unused, and comes back as a fresh clone.
@@ -25,6 +27,21 @@ function forward<K extends Operation['kind']>(context: Context, kind: K, step: (
   const operation = context.record.operation;
   if (operation?.kind !== kind || context.record.promotion !== null) return false;
   return step(context, operation as Of<K>);
+}
+
+/** After a failover has settled: not while the member that came back may still be busy with what it missed. */
+const PREFER_AFTER_MS = 30_000;
+
+function prefer(context: Context): boolean {
+  const { record, spec } = context;
+  const wish = spec.preferredPrimary;
+  if (wish === null || record.primary === null || record.primary === wish || record.promotion !== null || record.operation !== null) return false;
+  const ready = isElectable(context, wish) && streams(context, wish) && (record.voters.length === 0 || record.voters.includes(wish)) && record.voterChange === null;
+  if (context.heldFor(`prefer:${wish}:${record.term}`, ready) < PREFER_AFTER_MS) return false;
+  const id = `prefer-${wish}-${record.term}`;
+  context.change({ operation: { id, kind: 'switchover', from: record.primary, to: wish, step: 'checkpoint' } });
+  context.tell({ level: 'info', kind: 'switchover', member: wish, operation: id, message: `${wish} is the preferred primary and keeps up: the role goes back to it` });
+  return true;
 }
 
 function switchover(context: Context, operation: Of<'switchover'>): boolean {

@@ -1,32 +1,34 @@
 /** Losing a primary and gaining another: restart, failover, and what a promotion may come to. */
-import { candidates, type Context } from './context.ts';
+import { candidates, LEASE_OVER_MS, type Context } from './context.ts';
 import { finish } from './finish.ts';
+import type { Promotion } from '../model.ts';
 
 /** A promotion that takes longer than this goes to the next candidate. */
 export const PROMOTION_MS = 15_000;
-/** A primary of whom nobody hears for this long, after its last report has gone stale, is lost. */
-const SILENT_MS = 2_000;
 /** The pause before the next candidate, doubled with each that failed, and its limit. */
 const ATTEMPT_MS = 250;
 const ATTEMPT_LIMIT_MS = 10_000;
 /** How often in a row a candidate may fail. */
 const FAILURES_BEFORE_NEXT = 2;
+/** Switch points that are remembered, for members that come back late. */
+const TIMELINES_KEPT = 50;
 /** How long a dead primary's agent may take to read its pg_control. */
 const LOOK_MS = 1_000;
 
 /**
  * The primary's agent is silent. That alone says nothing of its postgres, which an agent's death does not touch; but
- * when no replica hears from it either, it is taken for lost. Only where the volume lets the successor fence it.
+ * when no replica hears from it either, it is taken for lost.
  */
 export function primarySilent(context: Context): boolean {
   const { record, spec } = context;
-  if (record.primary === null || record.promotion !== null || spec.failover !== 'automatic' || spec.storage !== 'shared') return false;
+  if (record.primary === null || record.promotion !== null || spec.failover !== 'automatic') return false;
   const primary = context.member(record.primary);
-  const silent = context.heldFor(`silent-primary:${primary.name}`, context.report(primary.name) === null);
   const replicas = Object.keys(record.members).map((name) => context.report(name)).filter((report) => report !== null);
   const heard = replicas.some((report) => report.streamingFrom === `${primary.address}:${primary.port}`);
   const next = candidates(context)[0];
-  if (silent < SILENT_MS || heard || next === undefined) return false;
+  // A leader that is new has waited for the old one's silence already; what that one granted is over soon.
+  const patience = context.input.seen[primary.name] === undefined ? LEASE_OVER_MS : spec.electionTimeoutMs;
+  if (context.silence(primary.name) < patience + spec.electionDelayMs || heard || next === undefined) return false;
   const interrupted = record.operation;
   startPromotion(context, next, { planned: false, operation: null });
   context.tell({ level: 'warning', kind: 'primary-lost', member: primary.name, message: `neither the agent of ${primary.host} nor the primary ${primary.name} answers: ${next} takes over in term ${context.record.term}` });
@@ -38,11 +40,21 @@ export function primarySilent(context: Context): boolean {
 export function startPromotion(context: Context, candidate: string, how: { planned: boolean; operation: string | null }): void {
   const { record } = context;
   const old = record.primary === null ? null : context.member(record.primary);
+  const local = context.spec.storage === 'local';
   context.change({
     term: record.term + 1,
     primary: null,
-    promotion: { phase: 'promote', candidate, timeline: null, catchUp: null, predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how },
+    promotion: {
+      phase: local ? 'promise' : 'promote', candidate, timeline: local ? nextTimeline(context) : null, catchUp: null,
+      predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how,
+    },
   });
+}
+
+/** Higher than any that was handed out or seen, as nobody would notice the difference between two of one number. */
+function nextTimeline({ record, input }: Context): number {
+  const seen = Object.values(input.seen).map(({ report }) => report.timeline ?? 1);
+  return Math.max(1, record.promotion?.timeline ?? 1, ...record.timelines.map(({ timeline }) => timeline), ...seen) + 1;
 }
 
 export function primaryDown(context: Context): boolean {
@@ -79,15 +91,18 @@ export function promoted(context: Context): boolean {
   if (promotion === null) return false;
   const report = context.report(promotion.candidate);
   if (!report?.ready || report.inRecovery !== false || report.term !== term) return false;
-  context.change({ primary: promotion.candidate, promotion: null });
+  const { timelines } = context.record;
+  const begun = report.timeline === null || report.timelineBegin === null ? timelines : [...timelines, { timeline: report.timeline, begin: report.timelineBegin }].slice(-TIMELINES_KEPT);
+  context.change({ primary: promotion.candidate, promotion: null, timelines: begun });
   context.changeMember(promotion.candidate, { joined: true, rebuilds: 0 });
   context.tell({
     level: promotion.planned ? 'info' : 'warning', kind: 'promoted', member: promotion.candidate, operation: promotion.operation,
     message: `${promotion.candidate} is the primary of term ${term}, timeline ${report.timeline}`,
   });
-  // A predecessor that died keeps nothing that the new primary lacks, but its files may be torn: it comes back by a new clone.
+  // A predecessor that died keeps nothing acknowledged that the new primary lacks, but its files may be torn, or hold
+  // WAL that nobody else has: it comes back rewound or as a new clone.
   for (const { member: old } of promotion.planned ? [] : promotion.predecessors) {
-    if (context.record.members[old] !== undefined) context.changeMember(old, { incarnation: context.member(old).incarnation + 1, joined: false });
+    if (context.record.members[old] !== undefined) context.changeMember(old, { incarnation: context.member(old).incarnation + 1, joined: false, renewal: context.spec.storage === 'local' ? 'rewind' : 'fresh' });
   }
   const { operation } = context.record;
   if (promotion.operation !== null && operation !== null && 'to' in operation) {
@@ -104,7 +119,7 @@ export function promoted(context: Context): boolean {
  */
 export function promotionFailed(context: Context): boolean {
   const { promotion } = context.record;
-  if (promotion === null) return false;
+  if (promotion === null || promotion.phase === 'promise') return false;
   const report = context.report(promotion.candidate);
   const slow = context.heldFor(`promotion:${context.record.term}`, true) > PROMOTION_MS && report?.step !== 'replaying';
   const tried = report !== null && report.goalTerm === context.record.term;
@@ -113,13 +128,26 @@ export function promotionFailed(context: Context): boolean {
   const rested = context.heldFor(`rest:${context.record.term}`, true) >= rest;
   const broken = rested && tried && ((report.pid === null && report.state === 'failed') || report.failures >= FAILURES_BEFORE_NEXT);
   if (!slow && !broken) return false;
+  const why = broken ? (report.error?.message ?? 'it failed') : `it took more than ${PROMOTION_MS / 1000} s`;
+  if (context.spec.storage === 'local') return electAgain(context, promotion, why);
   const next = candidates(context).find((name) => name !== promotion.candidate)
     ?? promotion.predecessors.find(({ member }) => context.record.members[member] !== undefined)?.member;
   if (next === undefined) return false;
   const failed = context.member(promotion.candidate);
   const predecessors = [...promotion.predecessors, { member: failed.name, host: failed.host }].filter(({ member }) => member !== next);
-  const why = broken ? (report.error?.message ?? 'it failed') : `it took more than ${PROMOTION_MS / 1000} s`;
   context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, predecessors, planned: false, attempts: promotion.attempts + 1 } });
   context.tell({ level: 'error', kind: 'promotion-failed', member: failed.name, message: `promoting ${failed.name} failed (${why}); ${next} is tried next` });
+  return true;
+}
+
+/** The voters promise once more, in a higher term: whoever it was may have accepted writes, and is asked like the others. */
+function electAgain(context: Context, promotion: Promotion, why: string): boolean {
+  const failed = context.member(promotion.candidate);
+  const predecessors = [...promotion.predecessors.filter(({ member }) => member !== failed.name), { member: failed.name, host: failed.host }];
+  context.change({
+    term: context.record.term + 1,
+    promotion: { ...promotion, phase: 'promise', timeline: nextTimeline(context), catchUp: null, predecessors, planned: false, attempts: promotion.attempts + 1 },
+  });
+  context.tell({ level: 'error', kind: 'promotion-failed', member: failed.name, message: `promoting ${failed.name} failed (${why}): the voters are asked again` });
   return true;
 }

@@ -3,9 +3,11 @@
  * next one look. The first that changes something ends the round; the next round sees the changed record.
  */
 import type { Context } from './context.ts';
-import { admit, amend, created, forget, joined, rebuild, recloneNeeded } from './members.ts';
+import { admit, amend, created, diverged, forget, joined, rebuild, recloneNeeded } from './members.ts';
+import { elect } from './election.ts';
 import { operationRules } from './operations.ts';
 import { primaryDown, primarySilent, promoted, promotionFailed } from './promotion.ts';
+import { settleVoters } from './voters.ts';
 
 export interface Rule {
   name: string;
@@ -22,6 +24,8 @@ export const RULES: Rule[] = [
   { name: 'amend', apply: amend },
   // A member that the manifest no longer names is gone.
   { name: 'forget', apply: forget },
+  // Local storage: enough have promised the term, so that whoever has the most WAL is known.
+  { name: 'elect', apply: elect },
   // The candidate accepts writes in this term: it is the primary.
   { name: 'promoted', apply: promoted },
   // The candidate died, failed or takes too long: the next one, or the old primary again.
@@ -32,6 +36,10 @@ export const RULES: Rule[] = [
   { name: 'primary-silent', apply: primarySilent },
   // A member is healthy for the first time since it was made.
   { name: 'joined', apply: joined },
+  // A member has WAL that the present timeline does not have: it is put right before it follows.
+  { name: 'diverged', apply: diverged },
+  // One more member votes, or one less, or the last such change is confirmed.
+  { name: 'voters', apply: settleVoters },
   // A replica can't follow: it is made anew.
   { name: 'rebuild', apply: rebuild },
   ...operationRules,

@@ -56,7 +56,7 @@ export class Scene {
     const seen: Record<string, Seen> = Object.fromEntries(
       Object.entries(this.reports).map(([name, report]) => [name, { report: report.inRecovery === false ? { ...report, followers } : report, at: this.now }]),
     );
-    return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares };
+    return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, leaderFor: 100_000, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares };
   }
 
   report(name: string, patch: Partial<MemberReport>): this {

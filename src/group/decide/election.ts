@@ -1,0 +1,105 @@
+/**
+ * Who takes over where no shared volume holds the old primary's WAL: the voters promise the new term, each says what
+ * it has, and the one with the most is promoted, after it has fetched what somebody else has more.
+ */
+import { comparePositions, LEASE_OVER_MS, lsnNumber, positionOf, type Context, type Position } from './context.ts';
+import { endpoint } from './goals.ts';
+import { mayElect } from './quorum.ts';
+import type { MemberRecord, Predecessor, Promotion } from '../model.ts';
+
+/** With `commit: async` no count of promises proves anything: whoever answers within this time is considered. */
+const ASYNC_WAIT_MS = 1_000;
+/** The pause before another promise phase, doubled with each that failed, and its limit. */
+const ATTEMPT_MS = 250;
+const ATTEMPT_LIMIT_MS = 10_000;
+
+interface Promiser {
+  member: MemberRecord;
+  position: Position;
+}
+
+/** A promise counts when its data are whole: of the present incarnation, and once healthy in it. */
+export function promisers(context: Context): Promiser[] {
+  const { record } = context;
+  return Object.values(record.members).flatMap((member) => {
+    const report = context.report(member.name);
+    if (report?.promised?.term !== record.term || report.incarnation !== member.incarnation || !member.joined) return [];
+    return member.role === 'standby' ? [] : [{ member, position: report.promised }];
+  });
+}
+
+/** Its agent says in this term that it is down, or its lease is over and nobody renewed it. */
+function isOver(context: Context, writer: Predecessor): boolean {
+  const report = context.report(writer.member);
+  if (report !== null && report.goalTerm === context.record.term && report.incarnation > 0) return report.pid === null || report.inRecovery === true;
+  if (context.record.voters.length > 0 && context.spec.withoutMajority === 'run') return true;
+  return context.silence(writer.member) >= LEASE_OVER_MS && context.input.leaderFor >= LEASE_OVER_MS;
+}
+
+/** Phase `promise`: enough have promised and no earlier writer goes on, so the best of them is known. */
+export function elect(context: Context): boolean {
+  const { promotion } = context.record;
+  if (promotion?.phase !== 'promise') return false;
+  const rest = promotion.attempts === 0 ? 0 : Math.min(ATTEMPT_LIMIT_MS, ATTEMPT_MS * 2 ** promotion.attempts);
+  if (context.heldFor(`rest:${context.record.term}`, true) < rest) return false;
+  const promised = promisers(context);
+  const set = electors(context, promotion, promised);
+  if (set === null || !promotion.predecessors.every((writer) => isOver(context, writer))) return false;
+  const best = set.toSorted((a, b) => comparePositions(b.position, a.position))[0];
+  const candidate = choose(context, promotion, set);
+  if (best === undefined || candidate === undefined) return false;
+  const behind = comparePositions(candidate.position, best.position) < 0;
+  context.change({
+    promotion: {
+      ...promotion, phase: 'promote', candidate: candidate.member.name,
+      catchUp: behind ? { upstream: endpoint(best.member), timeline: best.position.timeline, lsn: best.position.lsn } : null,
+    },
+  });
+  const how = behind ? `, which fetches the WAL up to ${best.position.lsn} from ${best.member.name} first` : '';
+  context.tell({ level: 'info', kind: 'elected', member: candidate.member.name, message: `${promised.map(({ member }) => member.name).join(', ')} promised term ${context.record.term}: the primary will be ${candidate.member.name}${how}` });
+  return true;
+}
+
+/**
+ * Those whose positions decide, or null while they are too few. Members that never accepted writes come first: they
+ * run. Who may have accepted writes counts only where the others are not enough: it is down, and starts slowly.
+ */
+function electors(context: Context, promotion: Promotion, promised: Promiser[]): Promiser[] | null {
+  const { voters, voterChange } = context.record;
+  const writers = promotion.predecessors.map(({ member }) => member);
+  const others = promised.filter(({ member }) => !writers.includes(member.name));
+  const sets = [voters, voterChange?.to ?? []].filter((set) => set.length > 0);
+  const enough = (set: Promiser[]): boolean => {
+    const names = set.map(({ member }) => member.name);
+    const agreed = sets.length === 0 ? everyoneAnswered(context, names, writers) : sets.every((one) => mayElect(one, writers, names));
+    return agreed && set.some(({ member }) => isCandidate(context, member));
+  };
+  return enough(others) ? others : enough(promised) ? promised : null;
+}
+
+/** With `commit: async`: every replica whose agent answers has promised, or was waited for. */
+function everyoneAnswered(context: Context, promised: string[], writers: string[]): boolean {
+  const awaited = Object.values(context.record.members).filter((member) => member.role === 'replica' && member.joined && !writers.includes(member.name) && context.report(member.name) !== null);
+  return context.heldFor(`promises:${context.record.term}`, true) >= ASYNC_WAIT_MS || awaited.every((member) => promised.includes(member.name));
+}
+
+/** May be promoted: holds data and stays in the group, under the old voters and the new. */
+function isCandidate(context: Context, member: MemberRecord): boolean {
+  const { voterChange, voters } = context.record;
+  const stays = voters.length === 0 || (voterChange?.to ?? voters).includes(member.name);
+  return member.role === 'replica' && context.spec.members[member.name] !== undefined && stays;
+}
+
+/** Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last. */
+function choose(context: Context, promotion: Promotion, set: Promiser[]): Promiser | undefined {
+  const failed = promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member);
+  const able = set.filter(({ member }) => isCandidate(context, member)).toSorted((a, b) =>
+    Number(failed.includes(a.member.name)) - Number(failed.includes(b.member.name)) || comparePositions(b.position, a.position) || a.member.name.localeCompare(b.member.name));
+  const found = able.find(({ member }) => promotion.planned && member.name === promotion.candidate) ?? able[0];
+  if (found === undefined || context.record.voters.length > 0 || promotion.operation !== null) return found;
+  // What an asynchronous replica lacks is lost: no more than the manifest allows.
+  const writer = promotion.predecessors[0];
+  const last = writer === undefined ? null : (context.input.seen[writer.member]?.report ?? null);
+  const lacks = last === null ? 0 : lsnNumber(positionOf(last).lsn) - lsnNumber(found.position.lsn);
+  return lacks > context.spec.electableLagBytes ? undefined : found;
+}
