@@ -7,7 +7,6 @@ import { COMMANDS } from '../src/cli/commands/index.ts';
 import { ERROR_CODES } from '../src/errors.ts';
 import { RULES } from '../src/group/decide/rules.ts';
 import { loadManifest } from '../src/manifest/load.ts';
-import { SUPPORTED } from '../src/manifest/supported.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -88,16 +87,6 @@ describe('docs/manifest.md', () => {
     const schema = JSON.parse(text('schema/pgorbit.schema.json')) as unknown;
     expect([...keysOf(schema)].filter((key) => !keys.has(`\`${key}\``))).toEqual([]);
   });
-
-  it('says of every unsupported feature that it is not supported', () => {
-    const sentences = page.split(/\n|(?<=\.) /);
-    const missing = Object.entries(SUPPORTED).filter(([feature, built]) => {
-      const value = feature.split(': ')[1]!;
-      return !built && !sentences.some((sentence) => sentence.includes(`\`${value}\``) && sentence.includes('not supported yet'));
-    });
-    expect(missing).toEqual([]);
-  });
-
 });
 
 describe('manifests', () => {

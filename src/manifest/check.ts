@@ -1,31 +1,28 @@
 /** What has to fit together across the parts of a manifest. Each check is silent where the form is already wrong. */
-import type { ClusterSpec, GroupSpec } from '../group/model.ts';
-import { checkFeatures } from './features.ts';
+import type { GroupSpec } from '../group/model.ts';
+import { checkCommit } from './check-commit.ts';
+import { checkStorage } from './check-storage.ts';
 import { checkNames } from './names.ts';
 import { checkSettings } from './settings.ts';
-import type { CheckSetting } from './settings.ts';
 import type { Problem } from './problem.ts';
+import { membersOf } from './subject.ts';
+import type { Subject } from './subject.ts';
 import { valueAt } from './value.ts';
-import type { Supported } from './supported.ts';
 import { oneOf } from './words.ts';
-
-/** What a check looks at. */
-export interface Subject {
-  spec: ClusterSpec;
-  /** The same as written, to tell what was said from what was filled in. */
-  raw: unknown;
-  /** False where the form at a path, or of what holds it, is wrong already. */
-  sound: (...path: string[]) => boolean;
-  supported: Supported;
-  checkSetting: CheckSetting;
-}
 
 /** Every problem between the parts, in no particular order. */
 export function checkTogether(subject: Subject): Problem[] {
   return [
     ...checkNames(subject), ...checkGroups(subject), ...checkMemberNames(subject), ...checkHosts(subject), ...checkPorts(subject),
-    ...checkVolumes(subject), ...checkFeatures(subject), ...checkSettings(subject),
+    ...checkStorage(subject), ...checkCommit(subject), ...checkEngine(subject), ...checkSettings(subject),
   ];
+}
+
+/** The engine that the manifest knows and this version does not run. */
+function checkEngine({ raw, sound }: Subject): Problem[] {
+  const path = ['engine', 'kind'];
+  if (!sound(...path) || valueAt(raw, path) !== 'polardb') return [];
+  return [{ path, at: 'value', message: '`kind: polardb` is not supported yet by this version of pgorbit', expected: '`kind: postgres`' }];
 }
 
 function checkGroups({ spec, sound }: Subject): Problem[] {
@@ -115,34 +112,4 @@ function checkPorts({ spec, sound }: Subject): Problem[] {
 function plainAddress(address: string): string {
   const lower = address.toLowerCase().replace(/\.$/, '');
   return lower === 'localhost' || lower === '::1' ? '127.0.0.1' : lower;
-}
-
-function checkVolumes({ spec, sound }: Subject): Problem[] {
-  const volumes = Object.keys(spec.volumes);
-  const problems: Problem[] = [];
-  const byPath = new Map<string, string>();
-  for (const volume of Object.values(spec.volumes)) {
-    if (!sound('volumes', volume.name, 'path')) continue;
-    const other = byPath.get(volume.path);
-    if (other === undefined) byPath.set(volume.path, volume.name);
-    else problems.push({ path: ['volumes', volume.name, 'path'], at: 'value', message: `this is the folder of volume \`${other}\` too`, expected: 'a folder of its own, or one volume: groups may share it' });
-  }
-  for (const group of Object.values(spec.groups)) {
-    const at = ['groups', group.name];
-    if (!sound(...at, 'storage') || !sound(...at, 'volume')) continue;
-    if (group.storage === 'local' && group.volume !== null) {
-      problems.push({ path: [...at, 'volume'], at: 'key', message: `group \`${group.name}\` has \`storage: local\`, so it has no volume`, expected: 'no `volume`, or `storage: shared`' });
-    } else if (group.storage === 'shared' && group.volume === null) {
-      const hint = volumes.length === 0 ? '`volume: main`, and at the top `volumes: { main: ./volume }`' : `\`volume: ${volumes[0]}\``;
-      problems.push({ path: at, at: 'key', message: `group \`${group.name}\` has shared storage and no volume`, expected: hint });
-    } else if (group.volume !== null && !Object.hasOwn(spec.volumes, group.volume)) {
-      problems.push({ path: [...at, 'volume'], at: 'value', message: `there is no volume \`${group.volume}\``, expected: oneOf(group.volume, volumes, `at the top: \`volumes: { ${group.volume}: ./volume }\``) });
-    }
-  }
-  return problems;
-}
-
-function membersOf(spec: ClusterSpec): { path: string[]; member: GroupSpec['members'][string] }[] {
-  return Object.values(spec.groups).flatMap((group) =>
-    Object.values(group.members).map((member) => ({ path: ['groups', group.name, 'members', member.name], member })));
 }

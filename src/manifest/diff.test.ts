@@ -66,6 +66,19 @@ describe('what a manifest changes', () => {
     ]);
   });
 
+  it("is a group's times and limits, all in place", () => {
+    const after = demo((s) => {
+      const main = s.groups['main']!;
+      Object.assign(main, { electionTimeoutMs: 5000, electionDelayMs: 90_000, preferredPrimary: 'n2', membershipTimeoutMs: 1500, joinLagBytes: 0, electableLagBytes: 1024, withoutMajority: 'run' });
+      main.logger = { purge: false, purgeEveryMs: 100, keepBytes: 2 ** 31, keepMs: 0, maxBytes: 2 ** 34, sendTimeoutMs: 1000, packetBytes: 8192 };
+    });
+    expect(lines(demo(), after)).toEqual([
+      'election_timeout 2s → 5s', 'election_delay 0s → 90s', 'preferred_primary none → n2', 'membership_timeout 1min → 1500ms', 'join_lag 16MB → 0kB',
+      'electable_lag 16MB → 1kB', 'without_majority stop → run', 'logger.purge true → false', 'logger.purge_every 10s → 100ms', 'logger.keep 1GB → 2GB',
+      'logger.keep_for 15min → 0s', 'logger.limit 8GB → 16GB', 'logger.send_timeout 1min → 1s', 'logger.packet 128kB → 8kB',
+    ].map((change) => `~ group main: ${change}`));
+  });
+
   it('is a switchover where the primary moves, a restart where a port does', () => {
     const after = demo((s) => {
       s.groups['main']!.members['n1']!.role = 'replica';
@@ -93,6 +106,8 @@ describe('what cannot be done in place is refused', () => {
     ['~ host h1: port chosen → 7000 (refused)', (s) => { s.hosts['h1']!.port = 7000; }],
     ['~ member n2: host h2 → h3 (refused)', (s) => { s.groups['main']!.members['n2']!.host = 'h3'; }],
     ['~ member n2: role replica → standby (refused)', (s) => { s.groups['main']!.members['n2']!.role = 'standby'; }],
+    ["~ member n2: path the agent's home → /srv/n2 (refused)", (s) => { s.groups['main']!.members['n2']!.path = '/srv/n2'; }],
+    ["~ member n2: volume the group's → far (refused)", (s) => { s.groups['main']!.members['n2']!.volume = 'far'; }],
     ['- member n1 (primary, refused)', (s) => { delete s.groups['main']!.members['n1']; }],
     ['- group main (3 members, refused)', (s) => { s.groups = {}; }],
   ])('%s', (line, change) => expect(refused(change)).toBe(line));

@@ -1,8 +1,8 @@
 /** What turns the cluster in force into the one that a manifest asks for, and what of it cannot be done in place. */
-import type { ClusterSpec, EngineSpec, GroupSpec, HostSpec, MemberSpec, VolumeSpec } from '../group/model.ts';
+import type { ClusterSpec, EngineSpec, GroupSpec, HostSpec, LoggerSettings, MemberSpec, VolumeSpec } from '../group/model.ts';
 import type { Change } from './change.ts';
 import { needsRestart } from './restart.ts';
-import { formatSize } from './units.ts';
+import { formatDuration, formatSize } from './units.ts';
 
 export { formatChanges } from './change.ts';
 export type { Change } from './change.ts';
@@ -104,6 +104,14 @@ function groupChanges(b: GroupSpec, a: GroupSpec, major: number | null): Change[
     ...free('failover', b.failover, a.failover),
     ...free('reclone_above', percent(b.recloneAbove), percent(a.recloneAbove)),
     ...free('checkpoint', b.checkpoint, a.checkpoint),
+    ...free('election_timeout', formatDuration(b.electionTimeoutMs), formatDuration(a.electionTimeoutMs)),
+    ...free('election_delay', formatDuration(b.electionDelayMs), formatDuration(a.electionDelayMs)),
+    ...free('preferred_primary', b.preferredPrimary ?? 'none', a.preferredPrimary ?? 'none'),
+    ...free('membership_timeout', formatDuration(b.membershipTimeoutMs), formatDuration(a.membershipTimeoutMs)),
+    ...free('join_lag', formatSize(b.joinLagBytes), formatSize(a.joinLagBytes)),
+    ...free('electable_lag', formatSize(b.electableLagBytes), formatSize(a.electableLagBytes)),
+    ...free('without_majority', b.withoutMajority, a.withoutMajority),
+    ...loggerFields(b.logger).flatMap(([field, from], i) => free(`logger.${field}`, from, loggerFields(a.logger)[i]![1])),
     ...settingChanges(b, a, major),
     ...pairs(b.members, a.members, (m) => [plus('member', m.name, a.name, memberDetail(m))], (x, y) => memberChanges(a.name, x, y), (m) => [
       minus('member', m.name, a.name, m.role === 'primary' ? 'primary' : null, m.role === 'primary' ? {
@@ -113,6 +121,17 @@ function groupChanges(b: GroupSpec, a: GroupSpec, major: number | null): Change[
     ]),
   ];
 }
+
+/** The keys of `logger` with their values as a manifest writes them. */
+const loggerFields = (logger: LoggerSettings): [field: string, value: string][] => [
+  ['purge', String(logger.purge)],
+  ['purge_every', formatDuration(logger.purgeEveryMs)],
+  ['keep', formatSize(logger.keepBytes)],
+  ['keep_for', formatDuration(logger.keepMs)],
+  ['limit', formatSize(logger.maxBytes)],
+  ['send_timeout', formatDuration(logger.sendTimeoutMs)],
+  ['packet', formatSize(logger.packetBytes)],
+];
 
 function settingChanges(b: GroupSpec, a: GroupSpec, major: number | null): Change[] {
   const names = [...new Set([...Object.keys(b.settings), ...Object.keys(a.settings)])];
@@ -131,10 +150,18 @@ function memberChanges(group: string, b: MemberSpec, a: MemberSpec): Change[] {
       reason: 'a member stays on its host', instead: `put \`host: ${b.host}\` back, add a member of another name on ${a.host}, and remove ${a.name} when that one streams`,
     }));
   }
+  const stays = (field: 'volume' | 'path', from: string | null, to: string | null, none: string): void => {
+    if (from !== to) changes.push(change('member', a.name, group, field, from ?? none, to ?? none, 'nothing', {
+      reason: `the data of ${a.name} lies there`,
+      instead: `${from === null ? `leave \`${field}\` out` : `put \`${field}: ${from}\` back`}, add a member of another name in the new place, and remove ${a.name} when that one streams`,
+    }));
+  };
+  stays('volume', b.volume, a.volume, "the group's");
+  stays('path', b.path, a.path, "the agent's home");
   if (a.role !== b.role) {
     const inPlace = elected(a.role) && elected(b.role);
     changes.push(change('member', a.name, group, 'role', b.role, a.role, inPlace ? 'switchover' : 'nothing', inPlace ? null : {
-      reason: `a ${b.role} does not become a ${a.role}: what they store differs`, instead: `add a ${a.role} under another name, and remove ${a.name}`,
+      reason: `a ${b.role} does not become a ${a.role} in place`, instead: `add a ${a.role} under another name, and remove ${a.name}`,
     }));
   }
   // A port that is no longer named stays what it is.
@@ -162,6 +189,6 @@ function change(kind: Change['kind'], name: string, group: string | null, field:
   return { op: '~', kind, name, group, field, before, after, setting: false, needs: refused ? 'nothing' : needs, detail: null, refused };
 }
 
-const memberDetail = (m: MemberSpec): string => `${m.role} on ${m.host}${m.port === null ? '' : `, port ${m.port}`}`;
+const memberDetail = (m: MemberSpec): string => `${m.role} on ${m.host}${m.port === null ? '' : `, port ${m.port}`}${m.volume === null ? '' : `, volume ${m.volume}`}${m.path === null ? '' : `, ${m.path}`}`;
 const volumeDetail = (v: VolumeSpec): string => `${v.path}, driver ${v.driver}${v.size === null ? '' : `, ${formatSize(v.size)}`}`;
 const percent = (share: number): string => `${Number((share * 100).toFixed(4))}%`;

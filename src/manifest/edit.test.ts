@@ -5,13 +5,10 @@ import { PgorbitError } from '../errors.ts';
 import { demoManifest } from './demo.ts';
 import { addMember, removeMember, setRole, setSetting } from './edit.ts';
 import { loadManifest } from './load.ts';
-import { SUPPORTED } from './supported.ts';
 
-const all = Object.fromEntries(Object.keys(SUPPORTED).map((name) => [name, true])) as Record<keyof typeof SUPPORTED, boolean>;
-
-/** What a text describes, whatever this version supports. */
+/** What a text describes, whatever the engine says of its settings. */
 function specOf(text: string): ClusterSpec {
-  const loaded = loadManifest(text, { file: 'm', baseDir: '/', supported: all, checkSetting: () => ({ ok: true }) });
+  const loaded = loadManifest(text, { file: 'm', baseDir: '/', checkSetting: () => ({ ok: true }) });
   if (!loaded.ok) throw new Error(`${loaded.errors.map((e) => `${e.line}: ${e.message}`).join('\n')}\n${text}`);
   return loaded.spec;
 }
@@ -37,6 +34,12 @@ describe('edits of the demo', () => {
 
   it('write a port that was asked for', () => {
     expect(addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: 5433, volume: null, path: null })).toContain('      n4: { host: h2, role: replica, port: 5433 }\n');
+  });
+
+  it("write a member's own storage", () => {
+    const own = { host: 'h2', role: 'standby', port: null } as const;
+    expect(addMember(demo, 'main', { ...own, name: 'n4', volume: 'far', path: null })).toContain('      n4: { host: h2, role: standby, volume: far }\n');
+    expect(addMember(demo, 'main', { ...own, name: 'n4', volume: null, path: '/srv/a, b: #c' })).toContain('      n4: { host: h2, role: standby, path: "/srv/a, b: #c" }\n');
   });
 
   it('replace a role and a setting in place', () => {

@@ -18,8 +18,9 @@ type NodePair = Pair<Node, Node | null>;
 
 /** The text with one more member at the end of the group's `members`. */
 export function addMember(text: string, group: string, member: MemberSpec): string {
-  const value: Data = { host: member.host, role: member.role, ...(member.port === null ? {} : { port: member.port }) };
-  const line = `${member.name}: { ${Object.entries(value).map(([k, v]) => `${k}: ${String(v)}`).join(', ')} }`;
+  const own = Object.fromEntries(Object.entries({ port: member.port, volume: member.volume, path: member.path }).filter(([, v]) => v !== null));
+  const value: Data = { host: member.host, role: member.role, ...own };
+  const line = `${member.name}: { ${Object.entries(value).map(([k, v]) => `${k}: ${typeof v === 'string' ? yamlText(v) : String(v)}`).join(', ')} }`;
   return edit(text, group, (node, data) => {
     const members = child(data, 'members');
     if (Object.hasOwn(members, member.name)) {

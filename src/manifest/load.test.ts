@@ -7,9 +7,6 @@ import { demoManifest } from './demo.ts';
 import { manifestJsonSchema } from './json-schema.ts';
 import { loadManifest } from './load.ts';
 import type { LoadOptions } from './load.ts';
-import { SUPPORTED } from './supported.ts';
-
-const everything = Object.fromEntries(Object.keys(SUPPORTED).map((name) => [name, true])) as LoadOptions['supported'] & object;
 
 function load(text: string, options: Partial<LoadOptions> = {}): ClusterSpec {
   const loaded = loadManifest(text, { file: 'm.yaml', baseDir: '/srv/shop', ...options });
@@ -64,18 +61,56 @@ groups:
 
   it('knows the words of the seeds for roles, in any case of letters', () => {
     const members = '{ a: RW, b: ro, c: Follower, d: slave, e: LEARNER, f: DataMax, g: witness, h: standby, i: logger }';
-    const roles = Object.values(load(small(members), { supported: everything }).groups['main']!.members).map((m) => m.role);
+    const roles = Object.values(load(small(members)).groups['main']!.members).map((m) => m.role);
     expect(roles).toEqual(['primary', 'replica', 'replica', 'replica', 'standby', 'logger', 'logger', 'standby', 'logger']);
     for (const word of ['leader', 'Master']) expect(load(small(`{ a: ${word} }`)).groups['main']?.members['a']?.role).toBe('primary');
   });
 
-  it('takes every point of the plane of storage and commit once it is supported', () => {
+  it('takes every point of the plane of storage and commit', () => {
     for (const storage of ['shared', 'local']) {
       for (const commit of ['async', 'quorum']) {
         const text = small('{ n1: primary, n2: logger }', `storage: ${storage}, commit: ${commit},`).replace(storage === 'local' ? 'volume: main, ' : '\0', '');
-        expect(load(text, { supported: everything }).groups['main']).toMatchObject({ storage, commit });
+        expect(load(text).groups['main']).toMatchObject({ storage, commit });
       }
     }
+  });
+
+  it('reads all that a group of local storage may say', () => {
+    const spec = load(`
+cluster: shop
+hosts: { h1: 10.0.0.1, h2: 10.0.0.2, h3: 10.0.0.3 }
+volumes: { far: /mnt/far }
+groups:
+  main:
+    storage: local
+    commit: quorum
+    election_timeout: 5s
+    election_delay: 1.5 min
+    preferred_primary: n2
+    membership_timeout: 500 s
+    join_lag: 64MB
+    electable_lag: 0kB
+    without_majority: run
+    logger: { purge: false, purge_every: 500ms, keep: 32MB, keep_for: 1h, limit: 2GB, send_timeout: 10s, packet: 64kB }
+    members:
+      n1: { host: h1, role: primary, path: /srv/n1 }
+      n2: { host: h2, path: data/n2 }
+      n3: { host: h3, role: logger, path: ./wal }
+      n4: { host: h3, role: standby, volume: far }
+`);
+    expect(spec.groups['main']).toMatchObject({
+      storage: 'local', volume: null, commit: 'quorum', electionTimeoutMs: 5000, electionDelayMs: 90_000, preferredPrimary: 'n2',
+      membershipTimeoutMs: 500_000, joinLagBytes: 64 * 1024 ** 2, electableLagBytes: 0, withoutMajority: 'run',
+      logger: { purge: false, purgeEveryMs: 500, keepBytes: 32 * 1024 ** 2, keepMs: 3_600_000, maxBytes: 2 * 1024 ** 3, sendTimeoutMs: 10_000, packetBytes: 65_536 },
+    });
+    expect(Object.values(spec.groups['main']!.members).map((m) => [m.role, m.volume, m.path])).toEqual([
+      ['primary', null, '/srv/n1'], ['replica', null, '/srv/shop/data/n2'], ['logger', null, '/srv/shop/wal'], ['standby', 'far', null],
+    ]);
+  });
+
+  it('gives a logger its defaults where `logger` says a part, or nothing', () => {
+    expect(load(small('{ n1: primary, n2: logger }', 'logger: { keep: 2GB },')).groups['main']?.logger).toEqual({ ...GROUP.logger, keepBytes: 2 * 1024 ** 3 });
+    expect(load(small('{ n1: primary, n2: logger }', 'logger: ,')).groups['main']?.logger).toEqual(GROUP.logger);
   });
 
   it('keeps settings as they were written', () => {

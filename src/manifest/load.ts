@@ -11,8 +11,6 @@ import type { Manifest } from './schema.ts';
 import { ENGINE_CHECK } from './settings.ts';
 import type { CheckSetting } from './settings.ts';
 import { checkStructure } from './structure.ts';
-import { SUPPORTED } from './supported.ts';
-import type { Supported } from './supported.ts';
 
 export type { Manifest } from './schema.ts';
 export type { ManifestError } from './problem.ts';
@@ -26,8 +24,6 @@ export interface LoadOptions {
   baseDir: string;
   /** What the engine says of settings; the engine's own rules unless a test has others. */
   checkSetting?: CheckSetting;
-  /** What this version builds; the table in supported.ts unless a test looks ahead. */
-  supported?: Supported;
 }
 
 export type Loaded = { ok: true; spec: ClusterSpec; manifest: Manifest } | { ok: false; errors: ManifestError[] };
@@ -47,7 +43,7 @@ export function loadManifest(text: string, options: LoadOptions): Loaded {
   const form = checkStructure(data.raw);
   const spec = normalise(data.raw, options.baseDir);
   const together = form.some((p) => p.path.length === 0) ? [] : checkTogether({
-    spec, raw: data.raw, sound: soundness(form), supported: options.supported ?? SUPPORTED, checkSetting: options.checkSetting ?? ENGINE_CHECK,
+    spec, raw: data.raw, sound: soundness(form), checkSetting: options.checkSetting ?? ENGINE_CHECK,
   });
   for (const p of [...form, ...together]) {
     errors.push(errorAt(text, parsed, options.file, locate(parsed.doc, p.path, p.at), p.path, p.message, p.expected));

@@ -4,9 +4,9 @@
  * nothing was found.
  */
 import { resolve } from 'node:path';
-import type { Commit, DriverName, EngineSpec, GroupSpec, HostSpec, MemberSpec, Storage, VolumeSpec, ClusterSpec } from '../group/model.ts';
+import type { Commit, DriverName, EngineSpec, GroupSpec, HostSpec, LoggerSettings, MemberSpec, Storage, VolumeSpec, ClusterSpec } from '../group/model.ts';
 import { ENGINE, GROUP, MEMBER, VOLUME } from './defaults.ts';
-import { parseRatio, parseSize } from './units.ts';
+import { parseDuration, parseRatio, parseSize } from './units.ts';
 import { roleOf } from './words.ts';
 
 type Mapping = Record<string, unknown>;
@@ -22,7 +22,7 @@ export function normalise(raw: unknown, baseDir: string): ClusterSpec {
     engine: engine(mapping(manifest['engine']), baseDir),
     hosts,
     volumes: each(manifest['volumes'], (name, value) => volume(name, value, baseDir)),
-    groups: each(manifest['groups'], (name, value) => group(name, mapping(value), onlyHost)),
+    groups: each(manifest['groups'], (name, value) => group(name, mapping(value), onlyHost, baseDir)),
   };
 }
 
@@ -47,7 +47,7 @@ function volume(name: string, value: unknown, baseDir: string): VolumeSpec {
   };
 }
 
-function group(name: string, value: Mapping, onlyHost: string): GroupSpec {
+function group(name: string, value: Mapping, onlyHost: string, baseDir: string): GroupSpec {
   const share = value['reclone_above'];
   return {
     name,
@@ -58,27 +58,41 @@ function group(name: string, value: Mapping, onlyHost: string): GroupSpec {
     failover: (text(value['failover']) as GroupSpec['failover'] | undefined) ?? GROUP.failover,
     recloneAbove: number(share) ?? parseRatio(text(share) ?? '') ?? GROUP.recloneAbove,
     checkpoint: (text(value['checkpoint']) as GroupSpec['checkpoint'] | undefined) ?? GROUP.checkpoint,
-    electionTimeoutMs: GROUP.electionTimeoutMs,
-    electionDelayMs: GROUP.electionDelayMs,
-    preferredPrimary: GROUP.preferredPrimary,
-    membershipTimeoutMs: GROUP.membershipTimeoutMs,
-    joinLagBytes: GROUP.joinLagBytes,
-    electableLagBytes: GROUP.electableLagBytes,
-    withoutMajority: GROUP.withoutMajority,
-    logger: GROUP.logger,
-    members: each(value['members'], (member, v) => memberOf(member, v, onlyHost)),
+    electionTimeoutMs: duration(value['election_timeout']) ?? GROUP.electionTimeoutMs,
+    electionDelayMs: duration(value['election_delay']) ?? GROUP.electionDelayMs,
+    preferredPrimary: text(value['preferred_primary']) ?? GROUP.preferredPrimary,
+    membershipTimeoutMs: duration(value['membership_timeout']) ?? GROUP.membershipTimeoutMs,
+    joinLagBytes: bytes(value['join_lag']) ?? GROUP.joinLagBytes,
+    electableLagBytes: bytes(value['electable_lag']) ?? GROUP.electableLagBytes,
+    withoutMajority: (text(value['without_majority']) as GroupSpec['withoutMajority'] | undefined) ?? GROUP.withoutMajority,
+    logger: logger(mapping(value['logger'])),
+    members: each(value['members'], (member, v) => memberOf(member, v, onlyHost, baseDir)),
   };
 }
 
-function memberOf(name: string, value: unknown, onlyHost: string): MemberSpec {
+function logger(value: Mapping): LoggerSettings {
+  const { purge } = value;
+  return {
+    purge: typeof purge === 'boolean' ? purge : GROUP.logger.purge,
+    purgeEveryMs: duration(value['purge_every']) ?? GROUP.logger.purgeEveryMs,
+    keepBytes: bytes(value['keep']) ?? GROUP.logger.keepBytes,
+    keepMs: duration(value['keep_for']) ?? GROUP.logger.keepMs,
+    maxBytes: bytes(value['limit']) ?? GROUP.logger.maxBytes,
+    sendTimeoutMs: duration(value['send_timeout']) ?? GROUP.logger.sendTimeoutMs,
+    packetBytes: bytes(value['packet']) ?? GROUP.logger.packetBytes,
+  };
+}
+
+function memberOf(name: string, value: unknown, onlyHost: string, baseDir: string): MemberSpec {
   const full = mapping(value);
+  const path = text(full['path']);
   return {
     name,
     host: text(full['host']) ?? onlyHost,
     role: roleOf(text(value) ?? text(full['role']) ?? '') ?? MEMBER.role,
     port: number(full['port']) ?? null,
-    volume: MEMBER.volume,
-    path: MEMBER.path,
+    volume: text(full['volume']) ?? MEMBER.volume,
+    path: path === undefined ? MEMBER.path : resolve(baseDir, path),
   };
 }
 
@@ -96,3 +110,5 @@ function each<T>(value: unknown, read: (name: string, value: unknown) => T): Rec
 const mapping = (value: unknown): Mapping => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {});
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 const number = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
+const duration = (value: unknown): number | null => parseDuration(text(value) ?? '');
+const bytes = (value: unknown): number | null => parseSize(text(value) ?? '');

@@ -7,10 +7,8 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { ENGINE, GROUP, MEMBER, VOLUME } from './defaults.ts';
 import { NAME, NAME_RULE, SETTING_NAME } from './names.ts';
-import { parseRatio, parseSize, PRIVILEGED_PORTS, SMALLEST_VOLUME } from './units.ts';
+import { formatDuration, formatSize, parseDuration, parseRatio, parseSize, PRIVILEGED_PORTS, SMALLEST_VOLUME } from './units.ts';
 import { ROLE_WORDS, roleOf } from './words.ts';
-
-
 
 /** An object that knows its keys; for an unknown one the message is their list, which structure.ts turns into a guess. */
 function mapping<S extends z.core.$ZodLooseShape>(expected: string, shape: S) {
@@ -37,6 +35,21 @@ function port(of: string) {
 const path = (expected: string, of: string) =>
   z.string({ error: expected }).min(1, { error: expected })
     .refine((p) => !p.startsWith('~'), { error: 'the folder in full: `~` means a home only to a shell' }).describe(of);
+
+/** A quantity with its unit; `least` and `most` in what `read` gives. */
+function quantity(read: (text: string) => number | null, write: (value: number) => string, form: string, least: number, most: number, of: string) {
+  const range = least === 0 ? `at most ${write(most)}` : `from ${write(least)} to ${write(most)}`;
+  return z.string({ error: form })
+    .refine((text) => read(text) !== null, { error: form })
+    .refine((text) => (read(text) ?? least) >= least && (read(text) ?? most) <= most, { error: range })
+    .describe(of);
+}
+const HOUR = 3_600_000;
+const MB = 1024 ** 2;
+const duration = (least: number, most: number, standard: number, of: string) =>
+  quantity(parseDuration, formatDuration, 'a time with its unit: `2s`, `500ms`, `15min`', least, most, `${of} Default ${formatDuration(standard)}.`).optional();
+const bytes = (least: number, most: number, standard: number, of: string) =>
+  quantity(parseSize, formatSize, 'a size with its unit: `16MB`', least, most, `${of} Default ${formatSize(standard)}.`).optional();
 
 const role = z.string({ error: 'a role' })
   .refine((word) => roleOf(word) !== undefined, { error: 'a role', params: { words: ['primary', 'replica', 'logger', 'standby'], known: Object.keys(ROLE_WORDS) } })
@@ -70,7 +83,9 @@ const Volume = z.union([volumePath, mapping('a folder, or `{ path, driver, size 
 const Member = z.union([role, mapping('a role, or `{ host, role, port }`', {
   host: name('host').optional(),
   role: role.optional(),
-  port: port("PostgreSQL's port. Default: a free one, chosen when the member is made.").optional(),
+  port: port("The port of PostgreSQL, or of the logger. Default: a free one, chosen when the member is made.").optional(),
+  volume: name('volume').describe("A standby's own volume: apart from the one that it protects against losing.").optional(),
+  path: path('a folder', "The folder of a member on local storage, absolute or relative to the manifest. Default: in the agent's home.").optional(),
 })], { error: 'a role, or `{ host, role, port }`' }).describe('A node of the group: `{ host, role, port }`; where there is one host only, the role alone.');
 
 const settingValue = 'a text, a number, true or false';
@@ -80,12 +95,23 @@ const Settings = named(SETTING_NAME, z.union([z.string(), z.number(), z.boolean(
 
 const byName = 'a mapping: each member with its name, as in `n1: { host: h1, role: primary }`';
 
+const LOGGER = 'How loggers keep WAL.';
+const Logger = mapping('a mapping: `{ keep: 1GB, limit: 8GB }`', {
+  purge: z.boolean({ error: '`true` or `false`' }).describe(`false keeps all WAL. Default ${GROUP.logger.purge}.`).optional(),
+  purge_every: duration(100, 24 * HOUR, GROUP.logger.purgeEveryMs, 'The time between looks at what may go.'),
+  keep: bytes(16 * MB, 2 ** 50, GROUP.logger.keepBytes, 'WAL that is kept however old.'),
+  keep_for: duration(0, 10_000 * HOUR, GROUP.logger.keepMs, 'Younger WAL is kept beyond `keep` as well, up to `limit`.'),
+  limit: bytes(16 * MB, 2 ** 50, GROUP.logger.maxBytes, 'Beyond it only what somebody still needs is kept.'),
+  send_timeout: duration(1000, HOUR, GROUP.logger.sendTimeoutMs, 'A follower of the logger that says nothing for so long is cut off.'),
+  packet: bytes(8192, MB, GROUP.logger.packetBytes, 'The largest WAL message to a follower.'),
+});
+
 const Group = mapping('a group: `storage`, `volume`, `members`', {
   storage: z.enum(['shared', 'local'], { error: 'a kind of storage' })
     .describe(`shared: all members on one copy-on-write volume; local: each on storage of its own. Default ${GROUP.storage}.`).optional(),
   volume: name('volume').describe('The volume of a group with shared storage.').optional(),
   commit: z.enum(['async', 'quorum'], { error: 'when a commit is acknowledged' })
-    .describe(`async: when the primary has flushed it; quorum: when a majority has. Default ${GROUP.commit}.`).optional(),
+    .describe(`async: when the primary has flushed it; quorum: when a majority of the voters has. Default ${GROUP.commit}.`).optional(),
   failover: z.enum(['automatic', 'manual'], { error: 'how a dead primary is replaced' })
     .describe(`automatic: at once; manual: it is restarted in place, and promoted over only by a person. Default ${GROUP.failover}.`).optional(),
   reclone_above: z.union([
@@ -95,6 +121,15 @@ const Group = mapping('a group: `storage`, `volume`, `members`', {
     .describe(`A replica that alone occupies more than this share of the data is cloned again; 0 turns it off. Default ${GROUP.recloneAbove}.`).optional(),
   checkpoint: z.enum(['fast', 'spread'], { error: 'the kind of checkpoint before a clone' })
     .describe(`fast: at once, with a burst of writes; spread: at the pace of checkpoint_completion_target. Default ${GROUP.checkpoint}.`).optional(),
+  election_timeout: duration(1000, HOUR, GROUP.electionTimeoutMs, "How long nothing may be heard of a primary's host before another takes over."),
+  election_delay: duration(0, 24 * HOUR, GROUP.electionDelayMs, 'A further wait before a lost primary is replaced: one that comes back within it stays.'),
+  preferred_primary: name('member').describe("The member to which the primary's role goes back by itself once it keeps up. Default: none.").optional(),
+  membership_timeout: duration(1000, 24 * HOUR, GROUP.membershipTimeoutMs, 'A change of the voters that is not confirmed within this time is taken back.'),
+  join_lag: bytes(1024, 2 ** 50, GROUP.joinLagBytes, 'A new member votes once it lacks no more WAL than this.'),
+  electable_lag: bytes(0, 2 ** 50, GROUP.electableLagBytes, 'With `commit: async`: a replica that lacks more than this is not promoted by itself.'),
+  without_majority: z.enum(['stop', 'run'], { error: 'what a primary does without a majority of the agents' })
+    .describe(`What a healthy primary on local storage does when its agent has lost the majority of the agents. Default ${GROUP.withoutMajority}.`).optional(),
+  logger: Logger.nullable().describe(LOGGER).optional(),
   // Empty once every line of it is a comment.
   settings: Settings.nullable().describe(SETTINGS).optional(),
   members: named(NAME, Member, byName, 'The members by name; exactly one is the primary.'),

@@ -1,4 +1,4 @@
-/** Sizes and shares as a manifest writes them. */
+/** Sizes, times and shares as a manifest writes them. */
 
 /** Ports below this one are for processes with CAP_NET_BIND_SERVICE. */
 export const PRIVILEGED_PORTS = 1024;
@@ -21,8 +21,26 @@ export function parseSize(text: string): number | null {
 
 /** Bytes with the largest unit that divides them, as parseSize reads it. */
 export function formatSize(bytes: number): string {
+  if (bytes === 0) return '0kB';
   for (const unit of ['TB', 'GB', 'MB', 'kB']) if (Number.isInteger(bytes / UNITS[unit]!)) return `${bytes / UNITS[unit]!}${unit}`;
   return `${bytes / 1024}kB`;
+}
+
+const TIMES: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of a time written with PostgreSQL's units (ms, s, min, h, d), or null; see parseSize. */
+export function parseDuration(text: string): number | null {
+  const found = /^(\d+(?:\.\d+)?) ?(ms|s|min|h|d)$/.exec(text.trim());
+  if (!found) return null;
+  const ms = Math.round(Number(found[1]) * TIMES[found[2]!]!);
+  return Number.isSafeInteger(ms) ? ms : null;
+}
+
+/** Milliseconds with the largest unit that divides them, as parseDuration reads it. */
+export function formatDuration(ms: number): string {
+  if (ms === 0) return '0s';
+  for (const unit of ['d', 'h', 'min', 's']) if (Number.isInteger(ms / TIMES[unit]!)) return `${ms / TIMES[unit]!}${unit}`;
+  return `${ms}ms`;
 }
 
 /** `25%` as 0.25; null when it is no percentage from 0 to 100. */

@@ -1,6 +1,5 @@
 import { PgorbitError } from '../../errors.ts';
 import { addMember } from '../../manifest/edit.ts';
-import { INSTEAD, SUPPORTED } from '../../manifest/supported.ts';
 import type { Role } from '../../group/model.ts';
 import type { Declare, Define } from '../command.ts';
 import type { Command } from 'commander';
@@ -31,7 +30,6 @@ function kind(parent: Command, declare: Declare, role: Exclude<Role, 'primary'>,
     .option('-p, --port <port>', "PostgreSQL's port (default: a free one)")
     .option('-g, --group <name>', 'the group, where the cluster has several');
   declare<Options>(command, `pgorbit add ${role}\npgorbit add ${role} --name n4 --host h2 --port 5440`, async (context, _operands, options) => {
-    refuseUnbuilt(role);
     const port = options.port === undefined ? null : parseCount(options.port, '--port', 1, 65_535);
     let made = '';
     const outcome = await editManifest(context, { command: `add ${role}` }, ({ text, spec }) => {
@@ -46,10 +44,4 @@ function kind(parent: Command, declare: Declare, role: Exclude<Role, 'primary'>,
     context.out.text(`${made} is part of the cluster.\n`);
     context.out.document({ added: [made], changes: outcome.changes, status: outcome.status });
   });
-}
-
-function refuseUnbuilt(role: Role): void {
-  const feature = `role: ${role}`;
-  if (!(feature in SUPPORTED) || SUPPORTED[feature as keyof typeof SUPPORTED]) return;
-  throw new PgorbitError('usage', `this release has no ${role}s yet`, { hint: `until then: ${INSTEAD[feature as keyof typeof INSTEAD]}` });
 }
