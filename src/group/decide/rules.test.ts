@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { down, memberRecord, memberSpec, reportOn, Scene } from '../testing/build.ts';
-import type { Operation } from '../model.ts';
+import type { GroupRecord, Operation } from '../model.ts';
 import { acceptRequest } from './request.ts';
 import { RULES } from './rules.ts';
 
@@ -15,6 +15,41 @@ const failover = (): Scene => {
   scene.decide();
   return scene;
 };
+
+/** A quorum group on local storage: n1 the primary, n2 a replica, n3 a logger. */
+class Quorum extends Scene {
+  constructor(patch: Partial<GroupRecord> = { voters: ['n1', 'n2', 'n3'] }) {
+    super();
+    Object.assign(this.spec, { storage: 'local', volume: null, commit: 'quorum' });
+    this.spec.members['n3'] = memberSpec('n3', { role: 'logger' });
+    this.record = { ...this.record!, ...patch, members: { ...this.record!.members, n3: memberRecord('n3', { role: 'logger' }) } };
+    this.followed('ANY 1 ("n2@1", "n3@1")');
+  }
+
+  /** The primary at 0/200 asks `names`, and its followers have flushed up to `flush`. */
+  followed(names: string, flush = '0/200'): this {
+    this.report('n1', { synchronousNames: names, lsn: '0/200' });
+    this.flush = flush;
+    return this;
+  }
+
+  lose(): this {
+    this.decide();
+    this.report('n1', down(false));
+    for (const name of ['n2', 'n3']) this.report(name, { streamingFrom: null });
+    this.decide();
+    this.report('n1', { goalTerm: 2 });
+    return this;
+  }
+
+  promise(name: string, lsn: string): this {
+    return this.report(name, { promised: { term: 2, timeline: 1, lsn } });
+  }
+
+  goals(): Record<string, string> {
+    return Object.fromEntries(Object.values(this.record!.members).map(({ name, goal }) => [name, goal.kind]));
+  }
+}
 
 /** Tests by the rule's name; the last one sees to it that none is forgotten. */
 const TESTS: Record<string, () => void> = {
@@ -84,16 +119,60 @@ const TESTS: Record<string, () => void> = {
     expect(alone.decide(6_000).members['n1']?.restarts).toBe(2);
   },
   'primary-silent'() {
-    const scene = new Scene();
-    delete scene.reports['n1'];
+    const scene = new Scene().quiet('n1');
     scene.decide();
     expect(scene.decide(10_000).primary, 'its replicas still stream from it').toBe('n1');
     scene.report('n2', { streamingFrom: null }).report('n3', { streamingFrom: null });
     expect(scene.decide()).toMatchObject({ term: 2, primary: null, promotion: { predecessors: [{ member: 'n1' }], planned: false } });
     const quick = new Scene().report('n2', { streamingFrom: null }).report('n3', { streamingFrom: null });
-    delete quick.reports['n1'];
+    quick.quiet('n1');
     expect(quick.decide().primary).toBe('n1');
     expect(quick.decide(1_000).primary, 'not at the first silence').toBe('n1');
+  },
+  elect() {
+    const scene = new Quorum().lose();
+    expect(scene.record).toMatchObject({ term: 2, promotion: { phase: 'promise', timeline: 2, predecessors: [{ member: 'n1' }] } });
+    expect(scene.goals()).toEqual({ n1: 'promise', n2: 'promise', n3: 'promise' });
+    scene.promise('n2', '0/200');
+    expect(scene.decide().promotion?.phase, 'one of three is too few').toBe('promise');
+    scene.promise('n3', '0/300');
+    expect(scene.decide().promotion, 'the logger has more: the replica fetches it').toMatchObject({ phase: 'promote', candidate: 'n2', catchUp: { upstream: { member: 'n3' }, timeline: 1, lsn: '0/300' } });
+    expect(scene.member('n2').goal).toMatchObject({ kind: 'promote', timeline: 2, synchronousNames: 'ANY 1 ("n1@2", "n3@2")' });
+    expect(scene.member('n3').goal).toMatchObject({ kind: 'follow', upstream: { member: 'n2' }, name: 'n3@2' });
+    expect(scene.member('n1').goal, 'it follows when there is a primary').toEqual({ kind: 'promise' });
+  },
+  diverged() {
+    const scene = new Quorum();
+    scene.record!.timelines = [{ timeline: 2, begin: '0/150' }];
+    scene.record!.term = 1;
+    scene.report('n2', { timeline: 1, received: '0/160', streamingFrom: null });
+    expect(scene.decide().members['n2']).toMatchObject({ incarnation: 2, joined: false, renewal: 'rewind' });
+    const whole = new Quorum();
+    whole.record!.timelines = [{ timeline: 2, begin: '0/150' }];
+    whole.report('n2', { timeline: 1, received: '0/150', streamingFrom: null });
+    expect(whole.decide().members['n2']?.incarnation).toBe(1);
+  },
+  voters() {
+    const scene = new Quorum({ voters: [] });
+    expect(scene.decide(), 'first the primary alone').toMatchObject({ voters: [], voterChange: { to: ['n1'] } });
+    scene.followed('');
+    expect(scene.decide()).toMatchObject({ voters: ['n1'], voterChange: null });
+    expect(scene.decide(1), 'then one at a time').toMatchObject({ voters: ['n1'], voterChange: { to: ['n1', 'n2'], lsn: null } });
+    expect(scene.member('n1').goal).toMatchObject({ synchronousNames: 'ANY 1 ("n2@1")' });
+    scene.followed('ANY 1 ("n2@1")', '0/180');
+    expect(scene.decide().voterChange, 'the position from after the names counts').toEqual({ to: ['n1', 'n2'], lsn: '0/200' });
+    scene.followed('ANY 1 ("n2@1")', '0/200');
+    expect(scene.decide()).toMatchObject({ voters: ['n1', 'n2'], voterChange: null });
+    scene.followed('');
+    expect(scene.decide(1)).toMatchObject({ voters: ['n1', 'n2'], voterChange: { to: ['n1', 'n2', 'n3'] } });
+    expect(scene.decide(70_000), 'taken back').toMatchObject({ voters: ['n1', 'n2', 'n3'], voterChange: { to: ['n1', 'n2'], lsn: null } });
+  },
+  prefer() {
+    const scene = new Quorum();
+    scene.spec.preferredPrimary = 'n2';
+    scene.decide();
+    expect(scene.decide(29_000).operation).toBeNull();
+    expect(scene.decide(2_000).operation).toMatchObject({ kind: 'switchover', from: 'n1', to: 'n2' });
   },
   joined() {
     const scene = new Scene();

@@ -31,7 +31,8 @@ function nextVoters(context: Context, primary: string): string[] | null {
   // The primary alone decides nothing together with others: it begins and ends a quorum.
   if (voters.length === 0) return wanted(primary) ? [primary] : null;
   const added = Object.keys(record.members).sort().find((name) => !voters.includes(name) && wanted(name) && keepsUp(context, name, primary));
-  if (added !== undefined) return [...voters, added].sort();
+  // Not in the same decision that took it back.
+  if (added !== undefined && context.heldFor(`add-voter:${added}`, true) > 0) return [...voters, added].sort();
   const gone = voters.find((name) => !wanted(name) && name !== primary) ?? voters.find((name) => !wanted(name) && voters.length === 1);
   return gone === undefined ? null : voters.filter((name) => name !== gone);
 }

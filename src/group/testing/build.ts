@@ -38,6 +38,10 @@ export class Scene {
   timers: DecisionInput['timers'] = {};
   shares: Record<string, number> = {};
   events: string[] = [];
+  /** What the followers have flushed, as the primary sees it. */
+  flush: string | null = null;
+  /** Members of whom nothing more is heard: as they were last seen. */
+  #quiet: Record<string, Seen> = {};
 
   constructor(names: string[] = ['n1', 'n2', 'n3']) {
     this.spec = specOf(names);
@@ -52,15 +56,22 @@ export class Scene {
   input(): DecisionInput {
     const followers = Object.values(this.reports)
       .filter((report) => report.streamingFrom !== null)
-      .map(({ member }) => ({ name: member, term: null, replay: null, flush: null, synchronous: false }));
-    const seen: Record<string, Seen> = Object.fromEntries(
+      .map(({ member }) => ({ name: member, term: this.record?.term ?? null, replay: null, flush: this.flush, synchronous: false }));
+    const seen: Record<string, Seen> = { ...this.#quiet, ...Object.fromEntries(
       Object.entries(this.reports).map(([name, report]) => [name, { report: report.inRecovery === false ? { ...report, followers } : report, at: this.now }]),
-    );
+    ) };
     return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, leaderFor: 100_000, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares };
   }
 
   report(name: string, patch: Partial<MemberReport>): this {
     this.reports[name] = { ...(this.reports[name] ?? reportOn(name)), ...patch };
+    return this;
+  }
+
+  quiet(name: string): this {
+    const seen = this.input().seen[name];
+    if (seen !== undefined) this.#quiet[name] = seen;
+    delete this.reports[name];
     return this;
   }
 
