@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   'no-such-member': 2,
   'no-such-host': 2,
   'no-such-volume': 2,
+  'token-invalid': 2,
   // Refused because it would be unsafe.
   'unsafe': 3,
   'not-ours': 3,

@@ -39,4 +39,10 @@ export interface StateStore {
 /** The keys. */
 export const SPEC_KEY = 'cluster';
 export const SECRETS_KEY = 'secrets';
+/** The cluster's certificate authority, its key too. */
+export const AUTHORITY_KEY = 'ca';
+/** Where each host's agent is reached. */
+export const AGENTS_KEY = 'agents';
+/** Hashes of the tokens that were given out. */
+export const TOKENS_KEY = 'tokens';
 export const groupKey = (group: string): string => `group/${group}`;

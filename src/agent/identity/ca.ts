@@ -5,18 +5,22 @@
  * Keys are EC P-256, signatures ECDSA with SHA-256. The package that encodes certificates is imported only when one
  * is issued, because an agent that never issues should not carry it in memory.
  */
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { PgorbitError } from '../../errors.ts';
+import { makeKey, publicKeyOf } from './request.ts';
 
-/** What one party shows and checks, all PEM: the authority's certificate, its own certificate, its own private key. */
+/**
+ * What one party shows and checks, all PEM: the authority's certificate (several while the authority is being replaced),
+ * its own certificate, its own private key.
+ */
 export interface Identity {
   ca: string;
   cert: string;
   key: string;
 }
 
-/** The authority itself. Whoever has `key` can admit hosts: it stays with the CLI, mode 0600. */
+/** The authority itself. Whoever has `key` can admit hosts: it lies in the agents' state and with the CLI that made the cluster, mode 0600. */
 export interface Authority {
   clusterId: string;
   cert: string;
@@ -47,6 +51,12 @@ export async function createAuthority(clusterId: string): Promise<Authority> {
  * @throws PgorbitError `manifest-invalid` for the name `admin`, which is the CLI's.
  */
 export async function issueHost(authority: Authority, of: { host: string; address: string }): Promise<Identity> {
+  const key = makeKey();
+  return { ca: authority.cert, cert: await certifyHost(authority, of, publicKeyOf(key)), key };
+}
+
+/** As issueHost, for a key that somebody else has: the certificate alone, PEM. */
+export async function certifyHost(authority: Authority, of: { host: string; address: string }, publicKey: string): Promise<string> {
   if (of.host === ADMIN) {
     throw new PgorbitError('manifest-invalid', `No host can be called "${ADMIN}": that is the name of the CLI's certificate.`, {
       hint: 'Give the host another name in the manifest.',
@@ -58,13 +68,23 @@ export async function issueHost(authority: Authority, of: { host: string; addres
   } else if (of.address !== '127.0.0.1') {
     names.push({ type: IP, ip: of.address });
   }
-  return issue(authority, of.host, names, true);
+  return certify(authority, of.host, names, true, publicKey);
 }
 
 /** The CLI's certificate (`CN=admin`): a client's only, so that nobody can play an agent with it. */
-export function issueAdmin(authority: Authority): Promise<Identity> {
-  return issue(authority, ADMIN, [], false);
+export async function issueAdmin(authority: Authority): Promise<Identity> {
+  const key = makeKey();
+  return { ca: authority.cert, cert: await certifyAdmin(authority, publicKeyOf(key)), key };
 }
+
+/** As issueAdmin, for a key that somebody else has. */
+export const certifyAdmin = (authority: Authority, publicKey: string): Promise<string> => certify(authority, ADMIN, [], false, publicKey);
+
+/** SHA-256 of a certificate (the first of a PEM text), base64url. */
+export const fingerprintOf = (cert: string): string => createHash('sha256').update(new X509Certificate(cert).raw).digest('base64url');
+
+/** The certificates of a PEM text, one by one. */
+export const certificatesIn = (pem: string): string[] => pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----\n?/g) ?? [];
 
 /** Rebuilds an Authority from its two PEM texts: the cluster's id is in the certificate's name. */
 export function authorityFrom(cert: string, key: string): Authority {
@@ -84,9 +104,9 @@ const URI = 6;
 const IP = 7;
 type AltName = { type: 2 | 6; value: string } | { type: 7; ip: string };
 
-function issue(authority: Authority, name: string, altNames: AltName[], server: boolean): Promise<Identity> {
+async function certify(authority: Authority, name: string, altNames: AltName[], server: boolean, publicKey: string): Promise<string> {
   const clusterUri: AltName = { type: URI, value: `urn:pgorbit:cluster:${authority.clusterId}` };
-  return generate(
+  const made = await generate(
     name,
     LEAF_YEARS,
     [
@@ -95,13 +115,14 @@ function issue(authority: Authority, name: string, altNames: AltName[], server: 
       { name: 'extKeyUsage', serverAuth: server, clientAuth: true },
       { name: 'subjectAltName', altNames: [...altNames, clusterUri] },
     ],
-    authority,
-  ).then((made) => ({ ca: authority.cert, cert: made.cert, key: made.private }));
+    { authority, publicKey },
+  );
+  return made.cert;
 }
 
 type Extension = NonNullable<NonNullable<Parameters<(typeof import('selfsigned'))['generate']>[1]>['extensions']>[number];
 
-async function generate(name: string, years: number, extensions: Extension[], authority?: Authority): Promise<{ cert: string; private: string }> {
+async function generate(name: string, years: number, extensions: Extension[], signed?: { authority: Authority; publicKey: string }): Promise<{ cert: string; private: string }> {
   const { default: selfsigned } = await import('selfsigned');
   const from = new Date(Date.now() - BACKDATE_MS);
   const until = new Date(from);
@@ -113,6 +134,7 @@ async function generate(name: string, years: number, extensions: Extension[], au
     notBeforeDate: from,
     notAfterDate: until,
     extensions,
-    ...(authority === undefined ? {} : { ca: { cert: authority.cert, key: authority.key } }),
+    // The private half of `keyPair` has no part in a certificate that the authority signs: any will do.
+    ...(signed === undefined ? {} : { ca: { cert: signed.authority.cert, key: signed.authority.key }, keyPair: { publicKey: signed.publicKey, privateKey: makeKey() } }),
   });
 }
