@@ -72,6 +72,8 @@ export interface MemberStatus {
   lsn: string | null;
   lagBytes: number | null;
   lagMs: number | null;
+  /** It counts in elections and, unless it is the primary, for commits: a member of a group with `commit: quorum` that keeps up. */
+  voter: boolean;
   synchronous: boolean;
   pendingRestart: string[];
   error: ErrorReport | null;

@@ -58,6 +58,73 @@ describe('the status of a group', () => {
     expect(group(statusAt(new Scene(), {}, true))).toMatchObject({ state: 'down', reason: expect.stringContaining('pgorbit down') });
   });
 
+  describe('with commit: quorum', () => {
+    /** n1 and n2 hold data, n3 is a logger, n4 a standby; n1 is the primary of term 7. */
+    function quorum(): Scene {
+      const scene = new Scene(['n1', 'n2', 'n3', 'n4']);
+      scene.spec = { ...scene.spec, commit: 'quorum', storage: 'local', volume: null };
+      for (const [name, role] of [['n3', 'logger'], ['n4', 'standby']] as const) {
+        scene.spec.members[name]!.role = role;
+        scene.record!.members[name]!.role = role;
+      }
+      Object.assign(scene.record!, { term: 7, voters: ['n1', 'n2', 'n3'] });
+      const followers = ['n2', 'n3', 'n4'].map((name) => ({ name, term: 7, replay: name === 'n3' ? null : '0/100', flush: '0/200', synchronous: name !== 'n4' }));
+      scene.report('n1', { lsn: '0/300', followers }).report('n3', { lsn: null, received: '0/200' });
+      return scene;
+    }
+    /** As statusAt, with the reports as they are: the scene's own account of followers left out. */
+    const statusOfScene = (scene: Scene) => group(statusAt(scene, { seen: () => Object.fromEntries(Object.entries(scene.reports).map(([name, report]) => [name, { report, at: scene.now }])) }));
+    const promise = (scene: Scene) => {
+      Object.assign(scene.record!, { term: 8, primary: null, promotion: { phase: 'promise', candidate: 'n2', timeline: 2, catchUp: null, predecessors: [{ member: 'n1', host: 'h1' }], planned: false, attempts: 0, operation: null } });
+      delete scene.reports['n1'];
+      return scene.report('n2', { promised: { term: 8, timeline: 1, lsn: '0/200' } });
+    };
+
+    it('says who votes, who confirms, and how far a logger is', () => {
+      const status = statusOfScene(quorum());
+      expect(status).toMatchObject({ state: 'healthy', reason: '' });
+      expect(status.members.map((member) => [member.name, member.role, member.voter, member.synchronous, member.lsn, member.lagBytes])).toEqual([
+        ['n1', 'primary', true, false, '0/300', 0], ['n2', 'replica', true, true, '0/100', 0x200],
+        ['n3', 'logger', true, true, '0/200', 0x100], ['n4', 'standby', false, false, '0/100', 0x200],
+      ]);
+    });
+
+    it('is degraded while a member does not vote yet, or the voters change', () => {
+      const scene = quorum();
+      scene.record!.voters = ['n1', 'n2'];
+      expect(statusOfScene(scene)).toMatchObject({ state: 'degraded', reason: 'n3 does not vote yet: it lacks 256 bytes of WAL' });
+      scene.record!.voterChange = { to: ['n1', 'n2', 'n3'], lsn: null };
+      expect(statusOfScene(scene).reason).toContain('the voters change to n1, n2, n3');
+      scene.record!.voters = [];
+      scene.record!.voterChange = null;
+      scene.spec = { ...scene.spec, members: { n1: scene.spec.members['n1']! } };
+      scene.record!.members = { n1: scene.record!.members['n1']! };
+      expect(statusOfScene(scene)).toMatchObject({ state: 'degraded', reason: 'the voters are only being settled' });
+    });
+
+    it('is degraded with one of three voters gone, and down when no commit can be acknowledged', () => {
+      const scene = quorum();
+      const [n2, , n4] = scene.reports['n1']!.followers;
+      scene.report('n1', { followers: [n2!, n4!] }).report('n3', { state: 'failed', pid: null });
+      expect(statusOfScene(scene)).toMatchObject({ state: 'degraded', reason: 'n3 is failed' });
+      scene.report('n1', { followers: [{ ...n2!, term: 6 }] });
+      expect(statusOfScene(scene)).toMatchObject({ state: 'down', reason: 'no commit is acknowledged: n1 waits for 1 of n2, n3, and none streams; reads go on' });
+    });
+
+    it('says who has promised while a primary is elected, and what is missing', () => {
+      const scene = promise(quorum());
+      expect(statusOfScene(scene)).toMatchObject({ state: 'down', reason: 'a primary is elected in term 8: n2 of the voters n1, n2, n3 promised, 2 are needed' });
+      delete scene.reports['n3'];
+      expect(statusOfScene(scene).reason).toContain('; n1 and n3 do not answer, and without a majority nobody may be promoted');
+      Object.assign(scene.record!.promotion!, { phase: 'promote' });
+      expect(statusOfScene(scene).reason).toBe('n2 is being promoted in term 8');
+    });
+
+    it('leaves loggers and standbys out of the endpoints', () => {
+      expect(statusAt(quorum()).endpoints.rw).toBe('postgresql://127.0.0.1:5432,127.0.0.1:5433/postgres?target_session_attrs=read-write');
+    });
+  });
+
   it('measures lag by the primary\'s own account', () => {
     const scene = new Scene().report('n1', { lsn: '0/300' }).report('n2', { lsn: '0/100' });
     expect(group(statusAt(scene)).members[1]?.lagBytes).toBe(0x200);

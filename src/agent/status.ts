@@ -2,7 +2,8 @@
 import type { AgentStatus, ClusterDocument, GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from './api.ts';
 import type { AgentAddress } from './config.ts';
 import { FRESH_MS, type Seen } from '../group/decide/context.ts';
-import type { GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
+import { acknowledgementsOf } from '../group/decide/quorum.ts';
+import type { Follower, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
 import { lsnDiff, parseLsn } from '../wal/lsn.ts';
 
 export interface StatusInput {
@@ -54,7 +55,8 @@ function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
   for (const wanted of Object.values(spec.members)) {
     if (record?.members[wanted.name] === undefined) members.push(absent(wanted.name, wanted.role, wanted.host, input.document?.spec.hosts[wanted.host]?.address ?? '', wanted.port ?? 0));
   }
-  const { state, reason } = health(spec, record, members, input.document?.stopped === true, input.settled(spec.name));
+  const reports = new Map(Object.keys(record?.members ?? {}).map((name) => [name, reportOf(name)]));
+  const { state, reason } = health({ spec, record, members, reports, stopped: input.document?.stopped === true, settled: input.settled(spec.name) });
   return {
     name: spec.name, storage: spec.storage, commit: spec.commit, term: record?.term ?? 0, primary: record?.primary ?? null,
     state, reason, engine: input.engine, operation: operationOf(record), results: record?.results ?? [], members,
@@ -63,7 +65,7 @@ function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
 
 function memberStatus(member: MemberRecord, record: GroupRecord, report: MemberReport | null, primary: MemberReport | null): MemberStatus {
   const isPrimary = record.primary === member.name;
-  const follower = primary?.followers.find((one) => one.name === member.name);
+  const follower = followerOf(primary, member.name, record.term);
   return {
     name: member.name,
     role: isPrimary ? 'primary' : member.role,
@@ -73,9 +75,11 @@ function memberStatus(member: MemberRecord, record: GroupRecord, report: MemberR
     state: report?.state === 'streaming' && primary !== null && follower === undefined ? 'catching-up' : (report?.state ?? 'unknown'),
     step: report?.step ?? null,
     timeline: report?.timeline ?? null,
-    lsn: report?.lsn ?? null,
-    lagBytes: isPrimary ? 0 : lagBytes(primary?.lsn ?? null, follower?.replay ?? report?.lsn ?? null),
+    // A logger replays nothing: what it has is what it has flushed.
+    lsn: report?.lsn ?? report?.received ?? null,
+    lagBytes: isPrimary ? 0 : lagBytes(primary?.lsn ?? null, member.role === 'logger' ? (follower?.flush ?? report?.received ?? null) : (follower?.replay ?? report?.lsn ?? null)),
     lagMs: isPrimary ? 0 : (report?.lagMs ?? null),
+    voter: record.voters.includes(member.name),
     synchronous: follower?.synchronous ?? false,
     pendingRestart: report?.pendingRestart ?? [],
     error: report?.error ?? null,
@@ -85,7 +89,7 @@ function memberStatus(member: MemberRecord, record: GroupRecord, report: MemberR
 function absent(name: string, role: string, host: string, address: string, port: number): MemberStatus {
   return {
     name, role, host, address, port, pid: null, state: 'waiting', step: null, timeline: null, lsn: null,
-    lagBytes: null, lagMs: null, synchronous: false, pendingRestart: [], error: null,
+    lagBytes: null, lagMs: null, voter: false, synchronous: false, pendingRestart: [], error: null,
   };
 }
 
@@ -94,12 +98,31 @@ function lagBytes(primary: string | null, member: string | null): number | null 
   return Math.max(0, lsnDiff(parseLsn(primary), parseLsn(member)));
 }
 
+/** What the primary sees of a member, under the present term where it streams under several. */
+function followerOf(primary: MemberReport | null, name: string, term: number): Follower | undefined {
+  const all = primary?.followers.filter((one) => one.name === name) ?? [];
+  return all.find((one) => one.term === term) ?? all[0];
+}
+
+interface Look {
+  spec: GroupSpec;
+  record: GroupRecord | null;
+  members: MemberStatus[];
+  /** Fresh ones, or null. */
+  reports: ReadonlyMap<string, MemberReport | null>;
+  stopped: boolean;
+  settled: boolean;
+}
+
+type Health = Pick<GroupStatus, 'state' | 'reason'>;
+
 /** One row a situation, the worst first. */
-function health(spec: GroupSpec, record: GroupRecord | null, members: MemberStatus[], stopped: boolean, settled: boolean): Pick<GroupStatus, 'state' | 'reason'> {
-  if (stopped) return { state: 'down', reason: 'the cluster was stopped by `pgorbit down`' };
+function health(look: Look): Health {
+  const { record, members } = look;
+  if (look.stopped) return { state: 'down', reason: 'the cluster was stopped by `pgorbit down`' };
   if (record === null) return { state: 'down', reason: 'the group is only being made' };
-  if (!settled && record.primary !== null) return { state: 'degraded', reason: 'the manifest has just been changed' };
-  if (record.promotion !== null) return { state: 'down', reason: `${record.promotion.candidate} is being promoted in term ${record.term}` };
+  if (!look.settled && record.primary !== null) return { state: 'degraded', reason: 'the manifest has just been changed' };
+  if (record.promotion !== null) return { state: 'down', reason: promotionReason(record, look.reports) };
   if (record.primary === null) return { state: 'down', reason: 'the first member is being made' };
   const primary = members.find((member) => member.name === record.primary);
   if (primary?.state === 'unknown' && members.some((member) => member.state === 'streaming')) {
@@ -109,14 +132,50 @@ function health(spec: GroupSpec, record: GroupRecord | null, members: MemberStat
     const why = primary?.error?.message ?? (primary?.state === 'unknown' ? `the agent of ${primary.host} does not report` : `it is ${primary?.state ?? 'missing'}`);
     return { state: 'down', reason: `the primary ${record.primary} does not accept writes: ${why}` };
   }
-  const troubled = members.filter((member) => member.name !== record.primary && spec.members[member.name] !== undefined && member.state !== 'streaming');
-  const leaving = members.filter((member) => spec.members[member.name] === undefined);
-  if (troubled.length === 0 && leaving.length === 0) return { state: 'healthy', reason: '' };
-  const sentences = [
+  const waiting = quorumReason(record, look.reports.get(record.primary) ?? null);
+  if (waiting !== null) return { state: 'down', reason: waiting };
+  const sentences = troubles(look, record);
+  return sentences.length === 0 ? { state: 'healthy', reason: '' } : { state: 'degraded', reason: sentences.join('; ') };
+}
+
+function promotionReason(record: GroupRecord, reports: Look['reports']): string {
+  const { promotion, term, voters } = record;
+  if (promotion?.phase !== 'promise') return `${promotion?.candidate} is being promoted in term ${term}`;
+  const promised = [...reports].filter(([, report]) => report?.promised?.term === term).map(([name]) => name);
+  if (voters.length === 0) return `a primary is elected in term ${term}: the members say what they have`;
+  const needed = voters.length - acknowledgementsOf(voters.length);
+  const answers = voters.filter((name) => reports.get(name) != null);
+  const missing = voters.filter((name) => !answers.includes(name));
+  const majority = answers.length >= needed ? '' : `; ${missing.join(' and ')} ${missing.length === 1 ? 'does' : 'do'} not answer, and without a majority nobody may be promoted`;
+  return `a primary is elected in term ${term}: ${promised.length === 0 ? 'nobody' : promised.join(', ')} of the voters ${voters.join(', ')} promised, ${needed} are needed${majority}`;
+}
+
+/** Why no commit is acknowledged although the primary runs, or null. */
+function quorumReason(record: GroupRecord, primary: MemberReport | null): string | null {
+  const voters = (record.voterChange?.to ?? record.voters).filter((name) => name !== record.primary);
+  const needed = acknowledgementsOf(voters.length + 1);
+  const confirming = voters.filter((name) => primary?.followers.some((one) => one.name === name && one.term === record.term && one.flush !== null));
+  if (confirming.length >= needed) return null;
+  const who = confirming.length === 0 ? 'none streams' : `${confirming.join(', ')} alone ${confirming.length === 1 ? 'streams' : 'stream'}`;
+  return `no commit is acknowledged: ${record.primary} waits for ${needed} of ${voters.join(', ')}, and ${who}; reads go on`;
+}
+
+/** What is not as the manifest wants it while the group works, a sentence each. */
+function troubles({ spec, members }: Look, record: GroupRecord): string[] {
+  const others = members.filter((member) => member.name !== record.primary);
+  const wanted = others.filter((member) => spec.members[member.name] !== undefined);
+  const troubled = wanted.filter((member) => member.state !== 'streaming');
+  const leaving = others.filter((member) => spec.members[member.name] === undefined);
+  const voiceless = spec.commit === 'quorum' ? wanted.filter((member) => member.state === 'streaming' && member.role !== 'standby' && !member.voter) : [];
+  // While the group is made, or a change of `commit` has just begun, not even the primary votes.
+  const begins = (spec.commit === 'quorum') !== (record.voters.length > 0) && troubled.length === 0 && voiceless.length === 0;
+  return [
     ...troubled.map((member) => `${member.name} is ${member.step ?? member.state}${member.error === null ? '' : ` (${member.error.message})`}`),
+    ...voiceless.map((member) => `${member.name} does not vote yet${member.lagBytes === null ? '' : `: it lacks ${member.lagBytes} bytes of WAL`}`),
     ...leaving.map((member) => `${member.name} is being removed`),
+    ...(record.voterChange === null ? [] : [`the voters change to ${record.voterChange.to.join(', ') || 'none'}`]),
+    ...(begins && record.voterChange === null ? ['the voters are only being settled'] : []),
   ];
-  return { state: 'degraded', reason: sentences.join('; ') };
 }
 
 function operationOf(record: GroupRecord | null): string | null {
@@ -136,7 +195,7 @@ function operationOf(record: GroupRecord | null): string | null {
 
 /** A URI for clients that name several hosts ("Connection URIs", libpq); no user, no password. */
 function endpoint(groups: GroupStatus[], target: string): string | null {
-  const members = groups[0]?.members.filter((member) => member.port > 0) ?? [];
+  const members = groups[0]?.members.filter((member) => member.port > 0 && (member.role === 'primary' || member.role === 'replica')) ?? [];
   if (members.length === 0) return null;
   return `postgresql://${members.map((member) => `${member.address}:${member.port}`).join(',')}/postgres?target_session_attrs=${target}`;
 }

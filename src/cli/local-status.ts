@@ -51,6 +51,6 @@ async function readMember(home: string, file: ClusterFile, spec: ClusterSpec, gr
   const role: Role = postmaster === null ? member.role : standby ? 'replica' : 'primary';
   return {
     name: member.name, role, host: member.host, address: spec.hosts[member.host]?.address ?? '', port: member.port ?? 0, pid: postmaster?.id.pid ?? null,
-    state: postmaster === null ? 'stopped' : 'running', step: null, timeline: null, lsn: null, lagBytes: null, lagMs: null, synchronous: false, pendingRestart: [], error: null,
+    state: postmaster === null ? 'stopped' : 'running', step: null, timeline: null, lsn: null, lagBytes: null, lagMs: null, voter: false, synchronous: false, pendingRestart: [], error: null,
   };
 }

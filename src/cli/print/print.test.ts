@@ -87,6 +87,20 @@ describe('renderStatus', () => {
     expect(text).toContain('! grow it');
   });
 
+  it('shows who votes where commits need a quorum', () => {
+    const members = [
+      memberStatus('n1', { role: 'primary', state: 'running', voter: true }), memberStatus('n2', { voter: true, synchronous: true }),
+      memberStatus('n3', { role: 'logger', lagBytes: 512, lagMs: null }), memberStatus('n4', { role: 'standby' }),
+    ];
+    const text = renderStatus(statusDocument([groupStatus('main', members, { storage: 'local', commit: 'quorum' })]), PLAIN);
+    expect(text).toContain('storage local, commit quorum');
+    expect(text.split('\n').map((line) => line.trim().split(/ {2,}/).slice(0, 3)).slice(3, 8)).toEqual([
+      ['MEMBER', 'ROLE', 'VOTES'], ['n1', 'primary', 'yes'], ['n2', 'replica (sync)', 'yes'], ['n3', 'logger', 'not yet'], ['n4', 'standby', 'never'],
+    ]);
+    expect(text).toMatch(/n3 .* 512 B\n/);
+    expect(renderStatus(statusDocument([groupStatus('main', members)]), PLAIN)).not.toContain('VOTES');
+  });
+
   it('names agents only while one does not answer', () => {
     const healthy = groupStatus('main', [memberStatus('n1', { role: 'primary', state: 'running' })]);
     expect(renderStatus(statusDocument([healthy]), PLAIN)).not.toContain('agent');

@@ -36,7 +36,7 @@ function renderGroup(group: GroupStatus, style: Style): string {
   const lines = [`Group ${style.bold(group.name)}: ${state}, storage ${group.storage}, commit ${group.commit}, term ${group.term}${engine}\n`];
   if (group.reason !== '') lines.push(`  ${group.reason}\n`);
   if (group.operation !== null) lines.push(`  under way: ${group.operation}\n`);
-  lines.push(renderTable(memberColumns(style), group.members, '  '));
+  lines.push(renderTable(memberColumns(group, style), group.members, '  '));
   for (const member of group.members) {
     if (member.error !== null) lines.push(`  ${style.red('!')} ${member.name}: ${member.error.message}\n${member.error.hint === undefined ? '' : `    ${member.error.hint}\n`}`);
     if (member.pendingRestart.length > 0) lines.push(`  ${style.yellow('!')} ${member.name} waits for a restart: ${member.pendingRestart.join(', ')} changed (\`pgorbit restart ${member.name}\`)\n`);
@@ -44,9 +44,11 @@ function renderGroup(group: GroupStatus, style: Style): string {
   return lines.join('');
 }
 
-const memberColumns = (style: Style) => [
+const memberColumns = (group: GroupStatus, style: Style) => [
   { title: 'member', value: (member: MemberStatus) => member.name },
   { title: 'role', value: (member: MemberStatus) => (member.role === 'primary' ? style.bold(member.role) : member.role) + (member.synchronous ? ' (sync)' : '') },
+  // Who votes is a question only where votes are counted.
+  { title: 'votes', value: (member: MemberStatus) => (group.commit !== 'quorum' ? '' : member.voter ? 'yes' : member.role === 'standby' ? 'never' : 'not yet') },
   { title: 'host', value: (member: MemberStatus) => member.host },
   { title: 'address', value: (member: MemberStatus) => `${member.address}:${member.port}` },
   { title: 'pid', value: (member: MemberStatus) => (member.pid === null ? '-' : String(member.pid)), align: 'right' as const },

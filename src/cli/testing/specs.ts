@@ -23,7 +23,7 @@ export function clusterSpec(hosts: string[], groups: GroupSpec[]): ClusterSpec {
 export function memberStatus(name: string, patch: Partial<MemberStatus> = {}): MemberStatus {
   return {
     name, role: 'replica', host: 'h1', address: '127.0.0.1', port: 5433, pid: 42, state: 'streaming', step: null, timeline: 1,
-    lsn: '0/3000060', lagBytes: 0, lagMs: 0, synchronous: false, pendingRestart: [], error: null, ...patch,
+    lsn: '0/3000060', lagBytes: 0, lagMs: 0, voter: false, synchronous: false, pendingRestart: [], error: null, ...patch,
   };
 }
 
