@@ -8,14 +8,13 @@ import { agentOf } from './config.ts';
 import { Decider } from './decider.ts';
 import { ClusterView } from './documents.ts';
 import { handlersOf } from './handlers.ts';
-import { leaderless } from './leader.ts';
 import type { Identity } from './identity/ca.ts';
 import { HostMembers } from './members.ts';
 import { reclaimWal } from './reclaim.ts';
-import { REPORT_TIMEOUT_MS, Reporter, type ReportRequest } from './reporter.ts';
+import { Reporter, type ReportRequest } from './reporter.ts';
 import { RpcClient } from './rpc/client.ts';
-import { RpcRaftTransport } from './raft-transport.ts';
 import { startRpcServer, type RpcServer } from './rpc/server.ts';
+import { AgentStreams } from './rpc/streams.ts';
 import { HostVolumes } from './volumes.ts';
 import { settleVoters } from './voters.ts';
 import type { Leadership } from '../state/store.ts';
@@ -29,11 +28,8 @@ import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { rotateLog } from '../observe/rotate.ts';
 
-/**
- * Agents on a busy machine answer late: better a slower election than one too many. Every heartbeat is an HTTPS request
- * to each follower, the larger part of what an idle agent costs.
- */
-const TIMING = { tickMs: 200, heartbeatMs: 600, electionMs: 2_000 };
+/** A lost host's part is taken over within 3 s: an election begins after one to two election timeouts. */
+const TIMING = { tickMs: 100, heartbeatMs: 200, electionMs: 1_000 };
 const VOTERS_EVERY_MS = 1_000;
 const ROTATE_EVERY_MS = 60_000;
 /** Bytes; one older file of this size is kept. */
@@ -59,7 +55,7 @@ export class Agent {
   readonly log: Log;
   readonly events: EventLog;
   readonly store: RaftStore;
-  readonly transport: RpcRaftTransport;
+  readonly transport: AgentStreams;
   readonly view: ClusterView;
   readonly volumes: HostVolumes;
   readonly members: HostMembers;
@@ -79,7 +75,7 @@ export class Agent {
     const clients = new Map(config.agents.map((agent) => [agent.host, new RpcClient(agent, identity)]));
     const storage = await FileLog.open(raftDir(dir));
     for (const note of storage.notes) log.warn({ note }, 'the consensus log was put right');
-    const transport = new RpcRaftTransport((host) => clients.get(host) ?? null, onError);
+    const transport = new AgentStreams({ self: config.host, peers: config.agents.filter(({ host }) => host !== config.host), identity, log, now: () => performance.now() });
     const store = new RaftStore({
       self: config.host, storage, transport, timing: TIMING,
       onFatal: (error) => {
@@ -92,7 +88,7 @@ export class Agent {
     return new Agent(options, { store, transport, clients, events: new EventLog({ file: join(dir, 'events.jsonl'), host: config.host, onError }), life: new Lifecycle(onError) });
   }
 
-  private constructor(options: AgentOptions, parts: { store: RaftStore; transport: RpcRaftTransport; clients: Map<string, RpcClient>; events: EventLog; life: Lifecycle }) {
+  private constructor(options: AgentOptions, parts: { store: RaftStore; transport: AgentStreams; clients: Map<string, RpcClient>; events: EventLog; life: Lifecycle }) {
     const { store, transport, clients, events, life } = parts;
     this.home = options.home;
     this.config = options.config;
@@ -114,7 +110,12 @@ export class Agent {
       onReport: () => this.#reporter.soon(),
     });
     this.decider = new Decider({ store, view: this.view, exclusiveShare: (group) => this.volumes.exclusiveShare(group), tell, log: this.log, now: this.now });
-    this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), send: (request) => this.#report(request), log: this.log });
+    this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), send: (id, request) => this.#report(id, request), now: this.now, log: this.log });
+    transport.handle({
+      report: (request) => this.#takeReport(request),
+      reportAnswered: (id, known) => this.#reporter.answered(id, known),
+      connected: () => this.#reporter.soon(),
+    });
   }
 
   /** True in the one agent that may change groups' records, as long as its lease lasts. */
@@ -125,7 +126,8 @@ export class Agent {
   /** @returns the port that it listens on. */
   async start(): Promise<number> {
     const { address, port } = agentOf(this.config, this.config.host);
-    this.#server = await startRpcServer({ address, port, identity: this.#options.identity, handlers: handlersOf(this), log: this.log });
+    this.#server = await startRpcServer({ address, port, identity: this.#options.identity, handlers: handlersOf(this), accept: (caller, upgraded) => this.transport.accept(caller, upgraded), log: this.log });
+    this.transport.start();
     this.store.start();
     this.#unwatch = this.store.onLeadership((leadership) => this.#led(leadership));
     this.#changed();
@@ -168,11 +170,16 @@ export class Agent {
     this.#life.run('following the documents', () => this.members.update());
   }
 
-  async #report(request: ReportRequest): Promise<void> {
+  #report(id: number, request: ReportRequest): void {
     const { self, leader } = this.store.leadership();
-    if (self) this.decider.take(request);
-    else if (leader === null) throw leaderless();
-    else await this.clientOf(leader).call('POST /v1/report', request, { timeoutMs: REPORT_TIMEOUT_MS });
+    if (self) this.#reporter.answered(id, this.#takeReport(request));
+    else if (leader !== null) this.transport.report(leader, id, request);
+  }
+
+  #takeReport(request: ReportRequest): boolean {
+    if (!this.isDecider) return false;
+    this.decider.take(request);
+    return true;
   }
 
   /** A new leader is told everything at once. */

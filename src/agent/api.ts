@@ -1,10 +1,11 @@
 /**
  * What an agent answers, over HTTPS with client certificates of the cluster's own CA. JSON in, JSON out; an error is
  * an ErrorReport with a 4xx or 5xx status. Requests that only the deciding agent can answer are passed on to it by
- * whichever agent got them, so that a client may ask any.
+ * whichever agent got them, so that a client may ask any. What agents tell each other all the time goes over their
+ * streams instead: rpc/streams.ts.
  */
 import type { ErrorReport } from '../errors.ts';
-import type { ClusterSpec, DriverName, MemberReport, OperateRequest, OperationResult, SecretsDocument } from '../group/model.ts';
+import type { ClusterSpec, DriverName, OperateRequest, OperationResult, SecretsDocument } from '../group/model.ts';
 import type { OrbitEvent } from '../observe/event.ts';
 
 /** The document at SPEC_KEY: the manifest in force, and what was settled when it was applied. */
@@ -106,11 +107,7 @@ export interface Calls {
   'GET /v1/logs': { request: { group: string; member: string; offset: string; lines: string }; answer: { text: string; offset: number } };
   'POST /v1/volume/reclaim': { request: { volume: string }; answer: { freed: number; segments: number } };
   'POST /v1/volume/usage': { request: { volume: string }; answer: VolumeStatus };
-  /** A member's report to the deciding agent. */
-  'POST /v1/report': { request: { host: string; pid: number; reports: MemberReport[] }; answer: { known: boolean } };
   /** Ends the agent; its members go on, unless `stopMembers`. */
   'POST /v1/shutdown': { request: { stopMembers: boolean }; answer: Record<string, never> };
-  /** Consensus messages from the calling agent; the answer carries those that are ready for it. */
-  'POST /v1/raft': { request: { messages: unknown[] }; answer: { messages: unknown[] } };
 }
 export type CallName = keyof Calls;

@@ -8,7 +8,6 @@ import type { Agent } from './agent.ts';
 import { byLeader } from './leader.ts';
 import { findPort } from './ports.ts';
 import { reclaimWal } from './reclaim.ts';
-import { REPORT_TIMEOUT_MS } from './reporter.ts';
 import type { Handlers } from './rpc/server.ts';
 import { statusOf } from './status.ts';
 import { PgorbitError } from '../errors.ts';
@@ -37,7 +36,6 @@ function ownHandlers(agent: Agent): Handlers {
       const file = join(memberDir(agent.home, agent.config.cluster, agent.config.host, group, member), 'log', 'postgresql.log');
       return readLog(file, Number(offset), Number(lines));
     },
-    'POST /v1/raft': async ({ messages }, { caller }) => ({ messages: await agent.transport.receive(caller, messages) }),
     'POST /v1/shutdown': async ({ stopMembers }) => {
       agent.shutDown(stopMembers);
       return {};
@@ -56,10 +54,6 @@ function deciderHandlers(agent: Agent): Handlers {
     'GET /v1/secrets': byLeader(agent, 'GET /v1/secrets', async () => ({ secrets: agent.view.secrets })),
     'POST /v1/apply': byLeader(agent, 'POST /v1/apply', (request) => apply(agent, request)),
     'POST /v1/operate': byLeader(agent, 'POST /v1/operate', async (request) => ({ id: await agent.decider.operate(request) })),
-    'POST /v1/report': byLeader(agent, 'POST /v1/report', async (request) => {
-      agent.decider.take(request);
-      return { known: true };
-    }, REPORT_TIMEOUT_MS),
     'POST /v1/volume/usage': byLeader(agent, 'POST /v1/volume/usage', ({ volume }) => agent.volumes.measure(volume), 600_000),
     'POST /v1/volume/reclaim': byLeader(agent, 'POST /v1/volume/reclaim', ({ volume }, context) =>
       reclaimWal(volume, { view: agent.view, volumes: agent.volumes, seen: (group) => agent.decider.seen(group), now: agent.now, rate: null }, context.signal), 600_000),

@@ -1,35 +1,55 @@
 /** Brings this host's reports to the deciding agent: at once when something changed, else every second. */
-import type { Calls } from './api.ts';
-import { Bell, type Lifecycle } from '../lifecycle.ts';
+import { Bell, sleep, type Lifecycle } from '../lifecycle.ts';
 import type { MemberReport } from '../group/model.ts';
 import type { Log } from '../observe/log.ts';
 
 const HEARTBEAT_MS = 1_000;
-/** How long a report may take. */
-export const REPORT_TIMEOUT_MS = 2_000;
+/** After a report that its receiver did not take: it has only just been elected, or no longer leads. */
+const REFUSED_MS = 100;
+/** After this long without an answer the log says so. */
+const PATIENCE_MS = 2_000;
+/** Reports that were sent and not answered: more than this many are not remembered. */
+const OPEN_AT_MOST = 64;
 
-export type ReportRequest = Calls['POST /v1/report']['request'];
+export interface ReportRequest {
+  host: string;
+  pid: number;
+  reports: MemberReport[];
+}
+
+export interface ReporterOptions {
+  host: string;
+  reports: () => MemberReport[];
+  /** Sends it to the agent that leads, if any does; the answer comes to answered(), with the number. */
+  send: (id: number, request: ReportRequest) => void;
+  /** ms, monotonic */
+  now: () => number;
+  log: Log;
+}
 
 export class Reporter {
+  readonly #options: ReporterOptions;
   readonly #bell = new Bell();
-  readonly #reports: () => MemberReport[];
-  readonly #host: string;
-  readonly #send: (request: ReportRequest) => Promise<void>;
-  readonly #log: Log;
+  #open: { id: number; at: number }[] = [];
+  #id = 0;
+  #takenAt = -Infinity;
+  #since = -Infinity;
   #silent = false;
+  #refused = false;
 
-  constructor(options: { host: string; reports: () => MemberReport[]; send: (request: ReportRequest) => Promise<void>; log: Log }) {
-    this.#host = options.host;
-    this.#reports = options.reports;
-    this.#send = options.send;
-    this.#log = options.log;
+  constructor(options: ReporterOptions) {
+    this.#options = options;
   }
 
   start(life: Lifecycle): void {
     life.run('reporting', async (signal) => {
+      this.#since = this.#options.now();
       while (!signal.aborted) {
-        await this.#once();
+        this.#once();
         await this.#bell.wait(HEARTBEAT_MS, signal);
+        if (!this.#refused) continue;
+        this.#refused = false;
+        await sleep(REFUSED_MS, signal);
       }
     });
   }
@@ -38,16 +58,34 @@ export class Reporter {
     this.#bell.ring();
   }
 
-  /** The decider may be away for a while: that is logged once, and said again when it is back. */
-  async #once(): Promise<void> {
-    try {
-      await this.#send({ host: this.#host, pid: process.pid, reports: this.#reports() });
-      if (this.#silent) this.#log.info({}, 'the deciding agent answers again');
+  /** @param known the receiver led, and has taken this report. */
+  answered(id: number, known: boolean): void {
+    const sent = this.#open.find((one) => one.id === id);
+    this.#open = this.#open.filter((one) => one.id > id);
+    if (known) {
+      this.#takenAt = Math.max(this.#takenAt, sent?.at ?? -Infinity);
+      if (this.#silent) this.#options.log.info({}, 'the deciding agent answers again');
       this.#silent = false;
-    } catch (error) {
-      if (!this.#silent) this.#log.warn({ err: error }, 'the deciding agent does not take reports');
-      this.#silent = true;
+    } else {
+      this.#refused = true;
+      this.#bell.ring();
     }
   }
-}
 
+  /** How long ago this agent wrote the newest report that is known to be taken by an agent that led, ms; Infinity: none is. */
+  takenMsAgo(): number {
+    return this.#options.now() - this.#takenAt;
+  }
+
+  #once(): void {
+    const { now, host, reports, send, log } = this.#options;
+    this.#id += 1;
+    this.#open.push({ id: this.#id, at: now() });
+    if (this.#open.length > OPEN_AT_MOST) this.#open.shift();
+    send(this.#id, { host, pid: process.pid, reports: reports() });
+    // The decider may be away for a while: that is logged once, and said again when it is back.
+    if (this.#silent || now() - Math.max(this.#takenAt, this.#since) < PATIENCE_MS) return;
+    this.#silent = true;
+    log.warn({}, 'the deciding agent does not take reports, or there is none');
+  }
+}

@@ -26,10 +26,8 @@ const IDLE_MS = 30_000;
 
 /** Calls that change nothing, or nothing more when they come twice: sent again when a kept connection had gone stale. */
 const REPEATABLE: ReadonlySet<string> = new Set<CallName>([
-  'POST /v1/raft',
   'POST /v1/port',
   'POST /v1/volume/usage',
-  'POST /v1/report',
 ]);
 
 const STALE: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);

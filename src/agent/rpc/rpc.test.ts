@@ -172,12 +172,13 @@ it('refuses calls that it does not know, whatever they are called', async () => 
 });
 
 it('takes a large body, refuses one beyond the limit before it is sent, and lives on', async () => {
-  const { port } = await serve({ 'POST /v1/raft': async ({ messages }) => ({ messages: [String(messages[0]).length] }) });
+  const { port } = await serve({ 'POST /v1/port': async ({ address }) => ({ port: address.length }) });
+  const asking = (address: string): Promise<{ port: number | null }> => calling.call('POST /v1/port', { address, from: 1, except: [], exactly: false });
   const calling = client(port);
   const large = 'x'.repeat(BODY_LIMIT - 1000);
-  expect(await calling.call('POST /v1/raft', { messages: [large] })).toEqual({ messages: [large.length] });
-  await expect(calling.call('POST /v1/raft', { messages: [`${large}${'x'.repeat(1000)}`] })).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('larger') });
-  expect(await calling.call('POST /v1/raft', { messages: ['x'] })).toEqual({ messages: [1] });
+  expect(await asking(large)).toEqual({ port: large.length });
+  await expect(asking(`${large}${'x'.repeat(1000)}`)).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('larger') });
+  expect(await asking('x')).toEqual({ port: 1 });
 });
 
 it('reads no more than the limit of a body that is sent all the same', async () => {

@@ -9,6 +9,7 @@ import type { CallName, Calls } from '../api.ts';
 import type { Identity } from '../identity/ca.ts';
 import { listenError } from '../ports.ts';
 import { readRequest, sendAnswer, sendError } from './http.ts';
+import { answerUpgrade, type AcceptStream } from './stream-upgrade.ts';
 
 export interface CallContext {
   /** The common name of the caller's certificate: a host's name, or `admin`. */
@@ -34,6 +35,8 @@ export interface RpcServerOptions {
   port: number;
   identity: Identity;
   handlers: Handlers;
+  /** Takes the streams of other agents; none are taken without it. */
+  accept?: AcceptStream;
   log: Log;
 }
 
@@ -68,6 +71,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     options.log.debug({ err: error, peer: socket.remoteAddress }, 'refused a connection: no certificate of this cluster');
     socket.destroy();
   });
+  server.on('upgrade', (request, socket, head) => answerUpgrade(request, { socket: socket as Socket, head }, callerOf(request), options.accept));
   const port = await listen(server, options.address, options.port);
   server.on('error', (error) => options.log.error({ err: error }, 'the agent can take no connection at the moment'));
   const sockets = new Set<Socket>();
