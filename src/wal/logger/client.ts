@@ -1,7 +1,7 @@
 /** The agent's side of a logger's control socket. */
 import { type Socket, connect } from 'node:net';
 import { PgorbitError, type ErrorReport } from '../../errors.ts';
-import type { LoggerStatus, Promised } from './logger.ts';
+import type { LoggerStatus, LoggerTunables, Promised } from './logger.ts';
 import type { Upstream } from './receive.ts';
 
 /** One call on a connection of its own. Throws the logger's error, `agent-unreachable`, or `timed-out` after `timeoutMs`. */
@@ -49,8 +49,12 @@ export class LoggerClient {
   async follow(upstream: Omit<Upstream, 'tls'> & { ca?: string }): Promise<void> {
     await call(this.#path, 'follow', upstream, this.#timeoutMs);
   }
-  async holds(positions: string[]): Promise<void> {
+  /** Null: what members and archive need is not known, so that nothing may go. */
+  async holds(positions: string[] | null): Promise<void> {
     await call(this.#path, 'holds', { positions }, this.#timeoutMs);
+  }
+  async configure(tunables: LoggerTunables): Promise<void> {
+    await call(this.#path, 'configure', tunables, this.#timeoutMs);
   }
   async purge(): Promise<string[]> {
     return ((await call(this.#path, 'purge', {}, this.#timeoutMs)) as { removed: string[] }).removed;

@@ -8,7 +8,7 @@
 import { rmSync } from 'node:fs';
 import { type Server, type Socket, createServer } from 'node:net';
 import { PgorbitError, toReport } from '../../errors.ts';
-import type { Logger } from './logger.ts';
+import type { Logger, LoggerTunables } from './logger.ts';
 import type { Upstream } from './receive.ts';
 
 const MAX_LINE = 1 << 20;
@@ -84,14 +84,17 @@ export class ControlServer {
         return {};
       case 'holds': {
         const { positions } = params;
-        if (!Array.isArray(positions)) throw new PgorbitError('usage', 'holds needs a list of positions');
-        this.#logger.setHolds(positions.map(String));
+        if (positions !== null && !Array.isArray(positions)) throw new PgorbitError('usage', 'holds needs a list of positions, or null');
+        this.#logger.setHolds(positions?.map(String) ?? null);
         return {};
       }
+      case 'configure':
+        this.#logger.configure(tunablesOf(params));
+        return {};
       case 'purge':
         return { removed: this.#logger.purge() };
       default:
-        throw new PgorbitError('usage', `a logger has no method "${method}"`, { hint: 'status, promise, follow, holds, purge' });
+        throw new PgorbitError('usage', `a logger has no method "${method}"`, { hint: 'status, promise, follow, holds, configure, purge' });
     }
   }
 }
@@ -111,7 +114,19 @@ function textOf(params: Params, name: string): string {
 function upstreamOf(params: Params): Upstream {
   return {
     host: textOf(params, 'host'), port: numberOf(params, 'port'), user: textOf(params, 'user'), term: numberOf(params, 'term'), applicationName: textOf(params, 'applicationName'),
+    ...(params['slot'] === undefined ? {} : { slot: textOf(params, 'slot') }),
     ...(params['password'] === undefined ? {} : { password: textOf(params, 'password') }),
     ...(params['ca'] === undefined ? {} : { tls: { ca: textOf(params, 'ca') } }),
+  };
+}
+
+function tunablesOf(params: Params): LoggerTunables {
+  const rules = (params['purge'] ?? {}) as Params;
+  return {
+    keepaliveMs: numberOf(params, 'keepaliveMs'), timeoutMs: numberOf(params, 'timeoutMs'), packetBytes: numberOf(params, 'packetBytes'),
+    purge: {
+      enabled: rules['enabled'] === true, keepBytes: numberOf(rules, 'keepBytes'), keepMs: numberOf(rules, 'keepMs'),
+      maxBytes: numberOf(rules, 'maxBytes'), everyMs: numberOf(rules, 'everyMs'),
+    },
   };
 }

@@ -2,37 +2,42 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PgorbitError } from '../../errors.ts';
-import { Lifecycle } from '../../lifecycle.ts';
+import { Bell, Lifecycle } from '../../lifecycle.ts';
 import type { ServerAuth } from '../../wire/server.ts';
 import { formatLsn, parseLsn, type Lsn } from '../lsn.ts';
 import { type PurgeRules, decidePurge } from './purge.ts';
 import { Receiver, type ReceiverState, type Upstream } from './receive.ts';
-import { type FollowerStatus, WalServer } from './serve.ts';
+import { type FollowerStatus, type SendSettings, WalServer } from './serve.ts';
 import { Slots } from './slots.ts';
 import { DurableState } from './state.ts';
 import { WalStore } from './store.ts';
 import type { ErrorReport } from '../../errors.ts';
 
-export interface LoggerOptions {
+/** What `configure` changes while the logger runs. */
+export interface LoggerTunables extends SendSettings {
+  purge: PurgeRules & { everyMs: number };
+}
+
+export interface LoggerOptions extends LoggerTunables {
   /** The logger's folder: `state` and `wal/` in it. */
   dir: string;
   host: string;
   /** 0 takes any free port. */
   port: number;
   auth: ServerAuth;
-  purge: PurgeRules & { everyMs: number };
   /** Segments kept for use again: overwriting is faster than growing. */
   spares: number;
-  keepaliveMs: number;
-  timeoutMs: number;
   connectTimeoutMs: number;
+  /** An upstream that says nothing for this long is given up, like wal_receiver_timeout. */
+  silenceMs: number;
   log: (level: 'info' | 'warn' | 'error', text: string) => void;
 }
 
 export const LOGGER_DEFAULTS = {
   auth: { users: null },
   purge: { enabled: true, keepBytes: 1 << 30, keepMs: 15 * 60_000, maxBytes: 8 * (1 << 30), everyMs: 10_000 },
-  spares: 8, keepaliveMs: 2000, timeoutMs: 60_000, connectTimeoutMs: 5000,
+  // packetBytes as MAX_SEND_SIZE of walsender.c.
+  spares: 8, keepaliveMs: 2000, timeoutMs: 60_000, packetBytes: 128 * 1024, connectTimeoutMs: 5000, silenceMs: 60_000,
 } as const;
 
 /** A voter's answer to a new term: what it has, and that no acknowledgement of an older term can follow. */
@@ -54,12 +59,14 @@ export interface LoggerStatus extends Promised {
   oldest: string | null;
   bytes: number;
   rss: number;
-  upstream: { host: string; port: number; term: number; state: ReceiverState; error: ErrorReport | null } | null;
+  upstream: { host: string; port: number; term: number; applicationName: string; slot: string | null; state: ReceiverState; heardMs: number | null; error: ErrorReport | null } | null;
   followers: FollowerStatus[];
 }
 
 export class Logger {
   readonly #options: LoggerOptions;
+  /** Rung when the time between purges has changed. */
+  readonly #purging = new Bell();
   readonly #state: DurableState;
   readonly #store: WalStore;
   readonly #server: WalServer;
@@ -73,11 +80,11 @@ export class Logger {
   #holds: Lsn[] | null = null;
 
   private constructor(options: LoggerOptions, state: DurableState, store: WalStore) {
-    this.#options = options;
+    this.#options = { ...options };
     this.#state = state;
     this.#store = store;
     this.#slots = new Slots(store);
-    this.#server = new WalServer(store, this.#slots, { ...options, now: monotonicNow });
+    this.#server = new WalServer(store, this.#slots, { host: options.host, port: options.port, auth: options.auth, settings: sendSettings(options), now: monotonicNow });
     this.#life = new Lifecycle((error, what) => options.log('error', `${what}: ${error instanceof Error ? error.message : String(error)}`));
   }
 
@@ -88,7 +95,7 @@ export class Logger {
     const store = await WalStore.open(join(options.dir, 'wal'), state, { maxSpares: options.spares });
     const logger = new Logger(options, state, store);
     logger.#port = await logger.#server.listen();
-    logger.#life.every(options.purge.everyMs, 'purging', () => void logger.purge());
+    logger.#life.run('purging', (signal) => logger.#purgeLoop(signal));
     options.log('info', `listening on ${options.host}:${logger.#port}, WAL to ${store.flushed === null ? 'nothing yet' : formatLsn(store.flushed)} on timeline ${store.timeline}`);
     return logger;
   }
@@ -100,9 +107,19 @@ export class Logger {
   /**
    * Promises not to acknowledge anything of a lower term. The order makes it true: the promise is durable, then the
    * upstream of an older term is cut, and only then is the position read.
-   * Throws PgorbitError `unsafe` when a higher term has been promised already.
+   * Throws PgorbitError `unsafe` when a higher term has been promised already, and, with the promise made, when this
+   * logger began anew and has not caught up since: its position is then no witness of what its predecessor acknowledged.
    */
   promise(term: number): Promised {
+    this.#promise(term);
+    const { floor } = this.#state.value;
+    if (floor !== null) {
+      throw new PgorbitError('unsafe', `this logger began anew and does not yet have what its upstream had then (to ${floor}): its position must not count`, { hint: 'it counts once it has caught up with a primary' });
+    }
+    return this.#position();
+  }
+
+  #promise(term: number): void {
     const { promisedTerm } = this.#state.value;
     if (!Number.isSafeInteger(term) || term < 1) throw new PgorbitError('usage', `${term} is not a term`);
     if (term < promisedTerm) throw new PgorbitError('unsafe', `this logger has promised to term ${promisedTerm}, above ${term}`);
@@ -111,7 +128,6 @@ export class Logger {
       this.#receiver.cut();
       this.#options.log('info', `promised to term ${term}; no longer following ${this.#receiver.upstream.host}:${this.#receiver.upstream.port} of term ${this.#receiver.upstream.term}`);
     }
-    return this.#position();
   }
 
   /** Follows an upstream of a term that is not below the promised one, in place of any other. */
@@ -123,12 +139,12 @@ export class Logger {
 
   async #follow(upstream: Upstream): Promise<void> {
     this.#checkTerm(upstream.term);
-    this.promise(upstream.term);
+    this.#promise(upstream.term);
     await this.#receiver?.stop();
     this.#checkTerm(upstream.term); // another promise may have come while the old connection ended
     if (this.#life.stopping) return;
-    const { connectTimeoutMs, timeoutMs } = this.#options;
-    this.#receiver = new Receiver(this.#store, upstream, { connectTimeoutMs, silenceMs: timeoutMs, now: monotonicNow });
+    const { connectTimeoutMs, silenceMs } = this.#options;
+    this.#receiver = new Receiver(this.#store, upstream, { connectTimeoutMs, silenceMs, now: monotonicNow });
     this.#receiver.start();
     this.#options.log('info', `following ${upstream.host}:${upstream.port} in term ${upstream.term}`);
   }
@@ -138,9 +154,27 @@ export class Logger {
     if (term < promisedTerm) throw new PgorbitError('unsafe', `this logger has promised to term ${promisedTerm} and cannot follow a primary of term ${term}`);
   }
 
-  /** What members and archive still need, as positions; until the first call nothing is purged. */
-  setHolds(holds: string[]): void {
-    this.#holds = holds.map(parseLsn);
+  /** What members and archive still need, as positions; null, as before the first call: not known, nothing is purged. */
+  setHolds(holds: string[] | null): void {
+    this.#holds = holds?.map(parseLsn) ?? null;
+  }
+
+  /** Settings that take effect at once, with no connection lost. */
+  configure(tunables: LoggerTunables): void {
+    Object.assign(this.#options, tunables);
+    this.#server.configure(sendSettings(tunables));
+    this.#purging.ring();
+  }
+
+  async #purgeLoop(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        this.purge();
+      } catch (error) {
+        this.#options.log('error', `purging: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      await this.#purging.wait(this.#options.purge.everyMs, signal);
+    }
   }
 
   /** Purges by the rules now; returns the names of what went. */
@@ -164,7 +198,7 @@ export class Logger {
       oldest: segments[0] ? formatLsn(segments[0].start) : null,
       bytes: segments.length * segmentSize,
       rss: process.memoryUsage.rss(),
-      upstream: receiver && { host: receiver.upstream.host, port: receiver.upstream.port, term: receiver.upstream.term, state: receiver.state, error: receiver.error?.toReport() ?? null },
+      upstream: receiver && { host: receiver.upstream.host, port: receiver.upstream.port, term: receiver.upstream.term, applicationName: receiver.upstream.applicationName, slot: receiver.upstream.slot ?? null, state: receiver.state, heardMs: receiver.heardMs, error: receiver.error?.toReport() ?? null },
       followers: this.#server.followers(),
     };
   }
@@ -181,6 +215,10 @@ export class Logger {
     const { promisedTerm, walTerm } = this.#state.value;
     return { term: promisedTerm, walTerm, timeline: this.#store.timeline, flushed: this.#store.flushed === null ? null : formatLsn(this.#store.flushed) };
   }
+}
+
+function sendSettings({ keepaliveMs, timeoutMs, packetBytes }: SendSettings): SendSettings {
+  return { keepaliveMs, timeoutMs, packetBytes };
 }
 
 /** Milliseconds that no change of the wall clock touches; as of some moment that means nothing. */

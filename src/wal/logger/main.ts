@@ -2,11 +2,13 @@
  * The logger's process: `node main.js CONFIG.json`. It is one of its own so that its synchronous fsyncs delay nobody.
  * The file holds paths and secrets, so its mode has to be 0600; see LoggerFile.
  */
-import { readFileSync } from 'node:fs';
-import { PgorbitError } from '../../errors.ts';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { PgorbitError, toReport } from '../../errors.ts';
 import { parseVerifier } from '../../wire/scram.ts';
+import { claimFolder } from './claim.ts';
 import { ControlServer } from './control.ts';
-import { LOGGER_DEFAULTS, Logger, type LoggerOptions } from './logger.ts';
+import { fatalLine } from './failure.ts';
+import { LOGGER_DEFAULTS, Logger, type LoggerTunables } from './logger.ts';
 
 export interface LoggerFile {
   dir: string;
@@ -18,7 +20,10 @@ export interface LoggerFile {
   users?: Record<string, string>;
   /** Files in PEM. */
   tls?: { key: string; cert: string; required?: boolean };
-  purge?: Partial<LoggerOptions['purge']>;
+  purge?: Partial<LoggerTunables['purge']>;
+  keepaliveMs?: number;
+  timeoutMs?: number;
+  packetBytes?: number;
   spares?: number;
 }
 
@@ -37,6 +42,8 @@ function log(level: string, text: string): void {
 async function main(file: string | undefined): Promise<void> {
   if (file === undefined) throw new PgorbitError('usage', 'the logger needs the path of its configuration');
   const config = read(file);
+  mkdirSync(config.dir, { recursive: true, mode: 0o700 });
+  const leave = claimFolder(config.dir);
   const logger = await Logger.start({
     ...LOGGER_DEFAULTS,
     dir: config.dir, host: config.host, port: config.port, log,
@@ -47,6 +54,9 @@ async function main(file: string | undefined): Promise<void> {
     },
     purge: { ...LOGGER_DEFAULTS.purge, ...config.purge },
     spares: config.spares ?? LOGGER_DEFAULTS.spares,
+    keepaliveMs: config.keepaliveMs ?? LOGGER_DEFAULTS.keepaliveMs,
+    timeoutMs: config.timeoutMs ?? LOGGER_DEFAULTS.timeoutMs,
+    packetBytes: config.packetBytes ?? LOGGER_DEFAULTS.packetBytes,
   });
   const control = new ControlServer(config.control, logger);
   await control.listen();
@@ -54,7 +64,7 @@ async function main(file: string | undefined): Promise<void> {
   const stop = (): void => {
     if (stopping) return;
     stopping = true;
-    control.stop().then(() => logger.stop()).catch((error: unknown) => {
+    control.stop().then(() => logger.stop()).then(leave).catch((error: unknown) => {
       log('error', String(error));
       process.exitCode = 1;
     });
@@ -64,6 +74,6 @@ async function main(file: string | undefined): Promise<void> {
 }
 
 main(process.argv[2]).catch((error: unknown) => {
-  log('error', error instanceof Error ? error.message : String(error));
-  process.exitCode = error instanceof PgorbitError ? error.exitCode : 1;
+  process.stderr.write(fatalLine(new Date().toISOString(), toReport(error)));
+  process.exit(error instanceof PgorbitError ? error.exitCode : 1);
 });

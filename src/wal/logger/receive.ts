@@ -14,6 +14,8 @@ import type { WalStore } from './store.ts';
 export interface Upstream extends Omit<ConnectOptions, 'timeoutMs'> {
   /** Acknowledgements belong to this term; `applicationName` carries it too (`n3@7`). */
   term: number;
+  /** The upstream's slot, which keeps WAL there while this logger is away. */
+  slot?: string | undefined;
 }
 
 export type ReceiverState = 'connecting' | 'catching-up' | 'streaming' | 'disk-full' | 'failed' | 'stopped';
@@ -38,6 +40,8 @@ export class Receiver {
   #client: ReplicationClient | null = null;
   #state: ReceiverState = 'connecting';
   #error: PgorbitError | null = null;
+  /** When the upstream last said something, while it streams. */
+  #heard = 0;
   #done: Promise<void> = Promise.resolve();
 
   constructor(store: WalStore, upstream: Upstream, options: ReceiveOptions) {
@@ -52,6 +56,11 @@ export class Receiver {
   /** What went wrong last; null while it streams. */
   get error(): PgorbitError | null {
     return this.#error;
+  }
+
+  /** ms since the upstream last said something; null while it does not stream. */
+  get heardMs(): number | null {
+    return this.#state === 'streaming' ? Math.round(this.#options.now() - this.#heard) : null;
   }
 
   start(): void {
@@ -106,7 +115,10 @@ export class Receiver {
     const { timeline, position } = await this.#identify(client);
     const history = await this.#history(client, timeline);
     const store = this.#store;
+    // What was lost with an earlier store was acknowledged by now: all of it lies before `position`.
+    if (store.flushed === null || store.state.value.floor !== null) store.state.save({ floor: formatLsn(position) });
     if (store.flushed === null) store.begin(history, segmentStart(position, store.segmentSize));
+    this.#reachFloor();
     this.#checkAncestry(history);
     for (;;) {
       signal.throwIfAborted();
@@ -156,6 +168,13 @@ export class Receiver {
     return history;
   }
 
+  /** What was missing since the store was begun is here now. */
+  #reachFloor(): void {
+    const { state, flushed } = this.#store;
+    const { floor } = state.value;
+    if (floor !== null && flushed! >= parseLsn(floor)) state.save({ floor: null });
+  }
+
   #checkAncestry(history: TimelineHistory): void {
     const own = this.#store.timeline;
     if (own !== history.timeline && switchpointOf(history, own) === null) {
@@ -166,9 +185,10 @@ export class Receiver {
   /** Streams the store's present timeline until it ends; a loss of the connection throws. */
   async #stream(client: ReplicationClient, acknowledge: boolean): Promise<void> {
     const store = this.#store;
-    const answer = await client.command(`START_REPLICATION ${formatLsn(store.flushed!)} TIMELINE ${store.timeline}`);
+    const slot = this.upstream.slot === undefined ? '' : `SLOT "${this.upstream.slot}" PHYSICAL `;
+    const answer = await client.command(`START_REPLICATION ${slot}${formatLsn(store.flushed!)} TIMELINE ${store.timeline}`);
     if (answer.kind !== 'copy-both') return; // the timeline ends just here
-    let heard = this.#options.now();
+    this.#heard = this.#options.now();
     let flushDue = false;
     const reply = (replyRequested = false): void => {
       if (this.#abort.signal.aborted) return;
@@ -181,6 +201,7 @@ export class Receiver {
       flushDue = false;
       store.flush();
       if (acknowledge && store.state.value.walTerm !== this.upstream.term) store.state.save({ walTerm: this.upstream.term });
+      this.#reachFloor();
       reply();
     };
     await new Promise<void>((resolve, reject) => {
@@ -198,12 +219,12 @@ export class Receiver {
         }
       };
       const timer = setInterval(() => guarded(() => {
-        const silent = this.#options.now() - heard;
+        const silent = this.#options.now() - this.#heard;
         if (silent > this.#options.silenceMs) throw new PgorbitError('host-unreachable', `${client.where} has been silent for ${Math.round(silent)} ms`);
         reply(silent > this.#options.silenceMs / 2);
       }), Math.min(1000, this.#options.silenceMs / 4));
       client.stream(({ type, payload }) => guarded(() => {
-        heard = this.#options.now();
+        this.#heard = this.#options.now();
         if (this.#abort.signal.aborted) return;
         if (type === 'c') {
           store.flush();

@@ -12,18 +12,24 @@ import { type ReplicationCommand, type StandbyStatus, keepalive, parseReceiverMe
 import { ClientError, ServerConnection, type ServerAuth } from '../../wire/server.ts';
 import { timelineSpans } from '../history.ts';
 import { type Lsn, formatLsn } from '../lsn.ts';
-import { WAL_PAGE } from '../page.ts';
 import { FollowerFiles } from './follower-files.ts';
 import type { Slots } from './slots.ts';
 import type { WalStore } from './store.ts';
+
+/** What may be changed while followers stream. */
+export interface SendSettings {
+  keepaliveMs: number;
+  /** A follower that has not answered for this long is cut off, like wal_sender_timeout. */
+  timeoutMs: number;
+  /** The most WAL in one message, bytes: at least a page. */
+  packetBytes: number;
+}
 
 export interface ServeOptions {
   host: string;
   port: number;
   auth: ServerAuth;
-  keepaliveMs: number;
-  /** A follower that has not answered for this long is cut off, like wal_sender_timeout. */
-  timeoutMs: number;
+  settings: SendSettings;
   now: () => number;
 }
 
@@ -37,8 +43,8 @@ export interface FollowerStatus {
   apply: string;
 }
 
-/** MAX_SEND_SIZE of walsender.c. */
-const MAX_SEND = 16 * WAL_PAGE;
+/** Slots of this name are pgorbit's own: the primary has them all, a logger makes one when a member comes with it. */
+const OWN_SLOT = /^pgorbit_/;
 
 export class WalServer {
   readonly #store: WalStore;
@@ -65,6 +71,11 @@ export class WalServer {
     return (server.address() as { port: number }).port;
   }
 
+  /** From now on; what an idle connection was given when it came stays its limit until it speaks the protocol. */
+  configure(settings: SendSettings): void {
+    Object.assign(this.#options.settings, settings);
+  }
+
   followers(): FollowerStatus[] {
     return [...this.#sessions].flatMap((session) => session.status() ?? []);
   }
@@ -83,7 +94,7 @@ export class WalServer {
 
   #accept(socket: Socket): void {
     // A follower that takes nothing and says nothing, frozen perhaps, must not hold WAL back for ever.
-    socket.setTimeout(this.#options.timeoutMs, () => socket.destroy());
+    socket.setTimeout(this.#options.settings.timeoutMs, () => socket.destroy());
     const session = new Session(new ServerConnection(socket), this.#store, this.#slots, this.#options);
     this.#sessions.add(session);
     const run = session.run().finally(() => {
@@ -209,7 +220,11 @@ class Session {
 
   async #stream(start: Lsn, timeline: number, slot: string | null): Promise<void> {
     const store = this.#store;
-    if (slot !== null) this.#slots.acquire(slot, this);
+    if (slot !== null) {
+      // What members need is held for them by the agent; a slot that outlived the stream would hold WAL for ever.
+      if (OWN_SLOT.test(slot) && !this.#slots.has(slot)) this.#slots.create(slot, { temporary: true, reserveWal: false, owner: this });
+      this.#slots.acquire(slot, this);
+    }
     const ending = this.#endOf(timeline);
     if (ending !== null && start > ending.at) {
       throw new ClientError('XX000', `requested starting point ${formatLsn(start)} on timeline ${timeline} is not in this server's history`, `This server's history forked from timeline ${timeline} at ${formatLsn(ending.at)}.`);
@@ -244,7 +259,7 @@ class Session {
   /** Sends until both sides are done (true) or the follower has gone (false). */
   async #copy(slot: string | null): Promise<boolean> {
     const { connection, sent: from } = this;
-    const { now, keepaliveMs, timeoutMs } = this.#options;
+    const { now } = this.#options;
     const files = new FollowerFiles(this.#store, this.#timeline);
     let heard = now();
     let beat = now();
@@ -252,6 +267,7 @@ class Session {
     let position = from!;
     try {
       for (;;) {
+        const { keepaliveMs, timeoutMs, packetBytes } = this.#options.settings;
         for (let got = connection.poll(); got !== null; got = connection.poll()) {
           heard = now();
           if (got.type === 'X') return false;
@@ -270,7 +286,7 @@ class Session {
         const ending = this.#endOf(this.#timeline);
         const limit = ending?.at ?? this.#store.flushed!;
         if (!doneSending && position < limit) {
-          const data = await files.read(position, Math.min(MAX_SEND, Number(limit - position)), limit);
+          const data = await files.read(position, Math.min(packetBytes, Number(limit - position)), limit);
           await connection.write(message('d', walDataHeader(position, limit, now()), data));
           position += BigInt(data.length);
           this.sent = position;

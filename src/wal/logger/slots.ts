@@ -28,6 +28,10 @@ export class Slots {
     return slot.restart === null ? ['physical', null, null] : ['physical', formatLsn(slot.restart), String(timelineAt(this.#store.history, slot.restart))];
   }
 
+  has(name: string): boolean {
+    return this.#slots.has(name);
+  }
+
   create(name: string, options: { temporary: boolean; reserveWal: boolean; owner: object }): void {
     if (!/^[a-z0-9_]{1,63}$/.test(name)) throw new ClientError('42602', `replication slot name "${name}" contains invalid character`);
     if (this.#slots.has(name)) throw new ClientError('42710', `replication slot "${name}" already exists`);

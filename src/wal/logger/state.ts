@@ -19,12 +19,17 @@ export interface LoggerState {
   walTerm: number;
   /** The timeline of the newest WAL. */
   timeline: number;
+  /**
+   * What the upstream had (X/Y) when the first WAL was stored, until that is here too. A logger that began anew in the
+   * place of one that was lost may lack until then what its predecessor acknowledged.
+   */
+  floor: string | null;
   /** Physical slots, by name: no WAL from `restartLsn` (X/Y) on is purged; null reserves nothing yet. */
   slots: Record<string, { restartLsn: string | null }>;
 }
 
 const VERSION = 1;
-const EMPTY: LoggerState = { systemIdentifier: null, segmentSize: 0, serverVersion: '', promisedTerm: 0, walTerm: 0, timeline: 0, slots: {} };
+const EMPTY: LoggerState = { systemIdentifier: null, segmentSize: 0, serverVersion: '', promisedTerm: 0, walTerm: 0, timeline: 0, floor: null, slots: {} };
 
 export class DurableState {
   readonly #file: string;
