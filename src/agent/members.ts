@@ -1,16 +1,21 @@
 /** The members that live on this host: a runner for each, with the orders that the documents hold. */
 import type { ClusterView } from './documents.ts';
 import type { HostVolumes } from './volumes.ts';
+import { dirname } from 'node:path';
 import { findEngine, type Engine } from '../engine/find.ts';
 import type { OsUser } from '../engine/osuser.ts';
-import type { ClusterSpec, GroupRecord, MemberRecord, MemberReport } from '../group/model.ts';
+import { LEASE_MS } from '../group/decide/context.ts';
+import { LoggerRunner } from '../group/logger/runner.ts';
+import type { ClusterSpec, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
 import type { Orders } from '../group/member/member.ts';
-import { placeOf } from '../group/member/place.ts';
+import { placeOf, type Place } from '../group/member/place.ts';
 import { MemberRunner } from '../group/member/runner.ts';
+import { volumeMemberDir } from '../home.ts';
 import { Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { rotateLog } from '../observe/rotate.ts';
+import type { Volume } from '../volume/volume.ts';
 
 export interface HostMembersOptions {
   home: string;
@@ -22,10 +27,22 @@ export interface HostMembersOptions {
   tell: (event: EventDraft) => void;
   /** A member's report changed. */
   onReport: () => void;
+  /** ms since this agent wrote the newest report that an agent which led has taken. */
+  takenMsAgo: () => number;
+}
+
+/** What runs a member, whatever its role. */
+interface Runner {
+  start(life: Lifecycle): void;
+  obey(orders: Orders): void;
+  /** Something outside the member has changed that its next step may depend on; a logger's never does. */
+  look?(): void;
+  halt(): Promise<void>;
+  report(): MemberReport;
 }
 
 interface Running {
-  runner: MemberRunner;
+  runner: Runner;
   life: Lifecycle;
 }
 
@@ -35,6 +52,7 @@ export class HostMembers {
   #engine: { wanted: string; found: Engine } | null = null;
   #updating: Promise<void> = Promise.resolve();
   #stopped = false;
+  #wasLeased = false;
 
   constructor(options: HostMembersOptions) {
     this.#options = options;
@@ -48,9 +66,25 @@ export class HostMembers {
     return [...this.#running.values()].map(({ runner }) => runner.report());
   }
 
-  /** The place of a member of this host, or null. */
-  runner(group: string, member: string): MemberRunner | null {
-    return this.#running.get(`${group}/${member}`)?.runner ?? null;
+  /** True while a member here needs the lease: the leading agent has to hear of it more often. */
+  get leases(): boolean {
+    const { view, host } = this.#options;
+    return [...view.groups.values()].some(({ record }) => {
+      const holder = record.members[record.primary ?? record.promotion?.candidate ?? ''];
+      return holder?.host === host && view.cluster?.document.spec.groups[record.group]?.storage === 'local';
+    });
+  }
+
+  /** Looks at the lease: members act on its end at once, not at their next round. */
+  watchLease(): void {
+    const leased = this.#leased();
+    if (leased === this.#wasLeased) return;
+    this.#wasLeased = leased;
+    for (const { runner } of this.#running.values()) runner.look?.();
+  }
+
+  #leased(): boolean {
+    return this.#options.takenMsAgo() < LEASE_MS;
   }
 
   /** Brings runners in line with the documents; calls queue up. */
@@ -97,19 +131,35 @@ export class HostMembers {
       running.runner.obey(orders);
       return;
     }
-    const { home, host, user, volumes, view, log, tell, onReport } = this.#options;
-    if (view.cluster === null || view.secrets === null || group.volume === null) return;
-    const volume = await volumes.open(group.volume);
-    const place = placeOf({
-      home, volume: volume.path, cluster: spec.cluster, clusterId: view.cluster.document.id, group: group.name, member: member.name, host,
-    });
-    const runner = new MemberRunner(place, { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell }, orders, onReport);
+    const { user, view, log, tell, onReport } = this.#options;
+    if (view.cluster === null || view.secrets === null) return;
+    const { place, volume } = await this.#settle(spec, view.cluster.document.id, group, member);
+    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased() };
+    const runner: Runner = member.role === 'logger' ? new LoggerRunner(place, environment, orders, onReport) : new MemberRunner(place, environment, orders, onReport);
     const life = new Lifecycle((error, what) => log.error({ err: error, what }, 'a member failed in the background'));
     life.every(60_000, 'log rotation', async () => {
       await rotateLog(place.logFile);
     });
     runner.start(life);
     this.#running.set(key, { runner, life });
+  }
+
+  /** Where the member lives: on the group's volume, or in a folder of its own, which may lie on another volume. */
+  async #settle(spec: ClusterSpec, clusterId: string, group: GroupSpec, member: MemberRecord): Promise<{ place: Place; volume: Volume }> {
+    const { home, host, volumes } = this.#options;
+    const input = { home, cluster: spec.cluster, clusterId, group: group.name, member: member.name, host };
+    const wanted = group.members[member.name];
+    const onGroups = group.volume !== null && member.role !== 'logger' && wanted?.volume == null && wanted?.path == null;
+    if (onGroups && group.volume !== null) {
+      const volume = await volumes.open(group.volume);
+      return { volume, place: placeOf({ ...input, volume: volume.path }) };
+    }
+    if (wanted?.volume != null) {
+      const volume = await volumes.open(wanted.volume);
+      return { volume, place: placeOf({ ...input, volume: null, own: volumeMemberDir(volume.path, spec.cluster, group.name, member.name) }) };
+    }
+    const place = placeOf({ ...input, volume: null, own: wanted?.path ?? null });
+    return { place, volume: await volumes.openFolder(dirname(place.dir)) };
   }
 
   async #findEngine(spec: ClusterSpec): Promise<Engine> {

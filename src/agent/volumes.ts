@@ -59,6 +59,12 @@ export class HostVolumes {
     return open;
   }
 
+  /** A folder for members whose storage is their own, made where it is missing: there, members are copied, never cloned. */
+  async openFolder(path: string): Promise<Volume> {
+    await mkdir(path, { recursive: true, mode: 0o755 });
+    return openVolume(path, 'copy');
+  }
+
   /** Ballast is only for a file system that is the volume's alone. */
   async #hasImage(path: string): Promise<boolean> {
     return (await readImageRecord(imageFileOf(path))) !== null;

@@ -22,7 +22,7 @@ export function DEFAULT_SETTINGS(major: number): Record<string, string> {
     // The default of 5 s makes every promotion and every new upstream wait that long.
     wal_retrieve_retry_interval: '100ms',
     // A dead peer is noticed within the time that a failover may take.
-    wal_receiver_timeout: '5s',
+    wal_receiver_timeout: '3s',
     wal_sender_timeout: '5s',
     wal_receiver_status_interval: '1s',
     // Replicas serve reads: vacuum on the primary waits for their snapshots, so that it neither cancels a replica's

@@ -310,6 +310,8 @@ export interface MemberReport {
   received: string | null;
   /** The upstream's `host:port` while the WAL receiver streams, else null. */
   streamingFrom: string | null;
+  /** ms since its upstream last said something, while the WAL receiver streams. */
+  heardMs: number | null;
   /** What a primary sees of those that stream from it; `term` from the name that they came under, null where it has none. */
   followers: Follower[];
   /** The newest promise that is stored, and what the member had when no older acknowledgement could leave any more. */

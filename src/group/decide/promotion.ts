@@ -10,6 +10,8 @@ const ATTEMPT_MS = 250;
 const ATTEMPT_LIMIT_MS = 10_000;
 /** How often in a row a candidate may fail. */
 const FAILURES_BEFORE_NEXT = 2;
+/** A standby asks its upstream for a sign of life after half of wal_receiver_timeout without one. */
+const HEARD_MS = 2_000;
 /** Switch points that are remembered, for members that come back late. */
 const TIMELINES_KEPT = 50;
 /** How long a dead primary's agent may take to read its pg_control. */
@@ -24,7 +26,7 @@ export function primarySilent(context: Context): boolean {
   if (record.primary === null || record.promotion !== null || spec.failover !== 'automatic') return false;
   const primary = context.member(record.primary);
   const replicas = Object.keys(record.members).map((name) => context.report(name)).filter((report) => report !== null);
-  const heard = replicas.some((report) => report.streamingFrom === `${primary.address}:${primary.port}`);
+  const heard = replicas.some((report) => report.streamingFrom === `${primary.address}:${primary.port}` && (report.heardMs ?? 0) < HEARD_MS);
   const next = candidates(context)[0];
   // A leader that is new has waited for the old one's silence already; what that one granted is over soon.
   const patience = context.input.seen[primary.name] === undefined ? LEASE_OVER_MS : spec.electionTimeoutMs;

@@ -40,7 +40,7 @@ export function configurationOf(input: ConfigurationInput): string {
   own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : '';
   if (goal.kind === 'follow') {
     own['primary_conninfo'] = conninfo(goal.upstream, goal.name, input.replication);
-    own['primary_slot_name'] = goal.slot;
+    if (goal.slot !== '') own['primary_slot_name'] = goal.slot;
   }
   const user = { ...input.settings };
   if (goal.kind === 'promote') {

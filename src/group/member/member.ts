@@ -29,11 +29,14 @@ import { accountsExist } from './accounts.ts';
 import { configurationOf } from './configuration.ts';
 import type { Facts } from './next-step.ts';
 import { observe, pendingRestart, type Observation } from './observe.ts';
+import { readPromise } from './promises.ts';
 import { holdingOf, type Place } from './place.ts';
 import { restoreCommand, writeRestoreScript } from './restore.ts';
 import { readRuntime, writeRuntime } from './runtime.ts';
 import { sameSlots } from './slots.ts';
 import { asides } from './steps/clear.ts';
+import { beginOf } from './steps/wal-end.ts';
+import { formatLsn } from '../../wal/lsn.ts';
 import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument } from '../model.ts';
 
 export interface MemberEnvironment {
@@ -43,6 +46,8 @@ export interface MemberEnvironment {
   secrets: SecretsDocument;
   log: Log;
   tell: (event: EventDraft) => void;
+  /** The agent may believe that nobody else was promoted, as the leading agent has lately taken its report. */
+  leased: () => boolean;
   /** Something changed that the runner should look at. */
   wake: () => void;
   /** The report says something new; there is nothing to look at. */
@@ -77,6 +82,10 @@ export class Member {
   stopping = false;
   /** Kinds of goals that were carried out whole. */
   checkpointedFor: string | null = null;
+  /** The incarnation for which the data could not be put right: they are copied anew. */
+  rewindFailedFor = 0;
+  /** Where the timeline of a running primary parts from its parent. */
+  timelineBegin: { timeline: number; begin: string | null } | null = null;
   #sql: SqlSession | null = null;
   #sqlFor = '';
   /** Where the running postgres listens. */
@@ -124,6 +133,8 @@ export class Member {
     const { goal } = this.orders;
     const observation = this.observation;
     const primary = observation?.inRecovery === false;
+    if (primary && this.timelineBegin?.timeline !== observation.timeline) await this.#readTimelineBegin(observation.timeline);
+    const promise = await readPromise(place.homeDir);
     if (primary && !this.#accounts) this.#accounts = await accountsExist(this.sql(), this.environment.secrets);
     return {
       data: whole === null ? null : {
@@ -143,8 +154,22 @@ export class Member {
       slots: observation !== null && sameSlots(observation.slots, goal.kind === 'primary' ? goal.slots : []),
       sessions: observation?.sessions ?? null,
       checkpointed: this.checkpointedFor === this.checkpointKey(),
+      promisedTerm: promise.term,
+      promised: promise.position === null ? null : { term: promise.term, ...promise.position },
+      leased: !this.#needsLease() || this.environment.leased(),
+      rewindFailed: this.rewindFailedFor === this.orders.record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
     };
+  }
+
+  /** On shared storage the fence stops an old primary; on storage of its own nobody else can. */
+  #needsLease(): boolean {
+    return this.place.dirOf === null && this.orders.spec.withoutMajority === 'stop';
+  }
+
+  async #readTimelineBegin(timeline: number): Promise<void> {
+    const walDir = join(this.place.dataDir, 'pg_wal');
+    this.timelineBegin = { timeline, begin: timeline === 1 ? null : formatLsn(await beginOf(walDir, timeline)) };
   }
 
   /** One checkpoint a goal: a second switchover makes another. */
@@ -199,6 +224,12 @@ export class Member {
     return this.#sql;
   }
 
+  /** Another connection to this member, which the caller closes. */
+  connectToSelf(): SqlSession {
+    const { address, port } = this.#listening ?? this.orders.record;
+    return this.connect({ member: this.place.member, address, port });
+  }
+
   /** A connection of the agent's to any member; the caller closes it. */
   connect(endpoint: Endpoint): SqlSession {
     const { user, password } = this.environment.secrets.agent;
@@ -238,32 +269,33 @@ export class Member {
   }
 
   /** pgorbit.conf and pg_hba.conf as goal and manifest ask. */
-  async writeConfiguration(standby: boolean): Promise<string> {
+  async writeConfiguration(standby: boolean, goal: Goal = this.orders.goal): Promise<string> {
     const { dataDir } = this.place;
-    const text = await this.#configuration(standby);
-    await writeConfig(dataDir, await this.#file(standby));
+    const text = await this.#configuration(standby, goal);
+    await writeConfig(dataDir, await this.#file(standby, goal));
     await stripAutoConf(dataDir);
     await replaceIfDifferent(join(dataDir, 'pg_hba.conf'), this.#hba());
     return text;
   }
 
-  async reload(): Promise<void> {
-    const text = await this.writeConfiguration(this.observation?.inRecovery ?? false);
+  /** @param goal whose settings are wanted: that of the orders, or what a step needs on the way to it. */
+  async reload(goal: Goal = this.orders.goal): Promise<void> {
+    const text = await this.writeConfiguration(this.observation?.inRecovery ?? false, goal);
     await this.sql().query('select pg_reload_conf()');
     this.#configuredAs = text;
     this.#reloadedFor = this.orders.record.reloads;
     this.#pending = { at: -Infinity, names: [] };
   }
 
-  async #configuration(standby: boolean): Promise<string> {
-    return `${await this.#file(standby)}\n${this.#hba()}`;
+  async #configuration(standby: boolean, goal: Goal = this.orders.goal): Promise<string> {
+    return `${await this.#file(standby, goal)}\n${this.#hba()}`;
   }
 
-  async #file(standby: boolean): Promise<string> {
+  async #file(standby: boolean, goal: Goal): Promise<string> {
     const { environment, place, orders } = this;
     const homeDir = await reach(place.homeDir, environment.user);
     // Goals that leave a running member as it is leave its settings, too.
-    const keep = orders.goal.kind === 'checkpoint' || orders.goal.kind === 'drain' || orders.goal.kind === 'stop';
+    const keep = goal.kind === 'checkpoint' || goal.kind === 'drain' || goal.kind === 'stop';
     const present = keep ? await readText(join(place.dataDir, CONFIG_FILE)) : null;
     if (present !== null) return present;
     return configurationOf({
@@ -271,7 +303,7 @@ export class Member {
       member: place.member,
       driver: environment.volume.driver,
       settings: orders.spec.settings,
-      goal: orders.goal,
+      goal,
       replication: environment.secrets.replication,
       restoreCommand: restoreCommand(homeDir),
       limits: standby ? (await readControlFile(place.dataDir)).limits : null,
@@ -351,11 +383,12 @@ export class Member {
   }
 
   /** @returns true when it is down; false while a smart stop still waits for clients. */
-  async stop(mode: 'smart' | 'fast', signal?: AbortSignal): Promise<boolean> {
+  async stop(mode: 'smart' | 'fast' | 'immediate', signal?: AbortSignal): Promise<boolean> {
     const postmaster = this.postmaster;
     if (postmaster === null) return true;
     this.stopping = true;
     await this.#closeSql();
+    if (mode === 'immediate') return stopPostgres(postmaster, 'immediate', FAST_STOP_MS, signal);
     if (mode === 'smart') return stopPostgres(postmaster, 'smart', 500, signal);
     if (await stopPostgres(postmaster, 'fast', FAST_STOP_MS, signal)) return true;
     if (signal?.aborted) return false;

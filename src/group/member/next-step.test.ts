@@ -8,6 +8,7 @@ const GOALS: Goal[] = [
   { kind: 'primary', slots: ['pgorbit_n2'], synchronousNames: '' },
   { kind: 'follow', upstream: { member: 'n2', address: '127.0.0.1', port: 5433 }, slot: 'pgorbit_n1', name: 'n1@5' },
   { kind: 'promote', predecessors: [{ member: 'n2', host: 'h1' }], synchronousNames: '', timeline: null, catchUp: null, slots: [] },
+  { kind: 'promise' },
   { kind: 'checkpoint' },
   { kind: 'drain', patient: false },
   { kind: 'drain', patient: true },
@@ -15,11 +16,11 @@ const GOALS: Goal[] = [
   { kind: 'remove' },
 ];
 const goalOf = (kind: Goal['kind']): Goal => GOALS.find((goal) => goal.kind === kind)!;
-const member = { name: 'n1', incarnation: 2, restarts: 3 };
+const member = { name: 'n1', incarnation: 2, restarts: 3, renewal: 'fresh' as const };
 
 const facts = (patch: Partial<Facts> = {}): Facts => ({
   data: { incarnation: 2, term: TERM, standbySignal: false, cleanStop: null }, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: false,
-  startedFor: 3, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, ...patch,
+  startedFor: 3, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, leased: true, rewindFailed: false, ...patch,
 });
 const next = (kind: Goal['kind'], patch: Partial<Facts> = {}): Step => nextStep({ goal: goalOf(kind), member, term: TERM, facts: facts(patch) });
 const standby = { incarnation: 2, term: TERM, standbySignal: true, cleanStop: null };
@@ -34,6 +35,8 @@ function after(before: Facts, step: Step): Facts {
     case 'initdb': return { ...before, data: made(0, false), debris: false, fencedTerm: null, accounts: false };
     case 'set-up-accounts': return { ...before, accounts: true };
     case 'attach': return { ...before, data: made(TERM, true), debris: false, fencedTerm: null, slots: true };
+    case 'rewind': return { ...before, data: made(TERM, true) };
+    case 'promise': return { ...before, promisedTerm: TERM, promised: { term: TERM, timeline: 1, lsn: '0/1' } };
     case 'set-aside': return { ...before, data: null, debris: false, aside: before.data !== null, fencedTerm: null };
     case 'start': {
       const signal = step.as === 'standby' || before.data!.standbySignal;
@@ -59,7 +62,7 @@ function* everything(): Generator<Facts> {
       // Only a server that answers says whether it is in recovery, and how it is set up; the directory agrees with it.
       const answers = process === 'ready';
       for (const startedFor of [2, 3]) for (const configured of answers ? flags : [false]) for (const accounts of flags) for (const slots of answers ? flags : [false])
-        for (const sessions of answers ? [0, 2] : [null]) yield { data, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false };
+        for (const sessions of answers ? [0, 2] : [null]) for (const leased of flags) yield { data, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false, promisedTerm: 0, promised: null, leased, rewindFailed: false };
     }
 }
 
@@ -74,9 +77,9 @@ const REFUSALS: Partial<Record<Goal['kind'], (facts: Facts, error: string) => bo
 };
 
 /** Where a goal may wait for somebody else: an event outside, or the decider's next word. */
-function mayWait({ kind }: Goal, { process, sessions, startedFor }: Facts): boolean {
+function mayWait({ kind }: Goal, { process, sessions, startedFor, leased }: Facts): boolean {
   if (process === 'starting') return true;
-  if (kind === 'primary') return process === 'none' && startedFor === member.restarts;
+  if (kind === 'primary') return process === 'none' && (startedFor === member.restarts || !leased);
   if (kind === 'checkpoint') return process !== 'ready';
   return kind === 'drain' && (process === 'stopping' || sessions !== 0);
 }
@@ -110,7 +113,7 @@ function allowed(goal: Goal, { data, process, fencedTerm }: Facts, step: Step): 
     case 'set-aside': return goal.kind === 'follow' && process === 'none' && (data === null || data.incarnation < member.incarnation);
     case 'initdb': return goal.kind === 'create' && process === 'none' && data === null;
     case 'attach': return goal.kind === 'follow' && process === 'none' && data === null;
-    case 'start': return process === 'none' && data !== null;
+    case 'start': return process === 'none' && data !== null && goal.kind !== 'promise';
     default: return true;
   }
 }
@@ -129,6 +132,34 @@ describe('from wherever a member is', () => {
 });
 
 describe('a step', () => {
+  it('stops a primary whose lease is over at once, and starts none', () => {
+    expect(next('primary', { leased: false })).toEqual({ do: 'stop', mode: 'immediate' });
+    expect(next('primary', { leased: false, process: 'starting' })).toEqual({ do: 'stop', mode: 'immediate' });
+    expect(next('primary', { leased: false, process: 'none', startedFor: 2 })).toEqual({ do: 'nothing', reached: false });
+  });
+
+  it('obeys no orders from before a promise', () => {
+    for (const goal of GOALS) expect(nextStep({ goal, member, term: TERM, facts: facts({ promisedTerm: TERM + 1 }) })).toEqual({ do: 'nothing', reached: false });
+  });
+
+  it('promises once a term, and never while it accepts writes or is about to follow', () => {
+    expect(next('promise', { data: standby, inRecovery: true })).toEqual({ do: 'promise' });
+    expect(next('promise')).toEqual({ do: 'stop', mode: 'immediate' });
+    expect(next('promise', { data: standby, process: 'starting', inRecovery: null })).toEqual({ do: 'nothing', reached: false });
+    expect(next('promise', { process: 'none', inRecovery: null, promisedTerm: TERM })).toEqual({ do: 'promise' });
+    expect(next('promise', { process: 'none', inRecovery: null, promisedTerm: TERM, promised: { term: TERM, timeline: 1, lsn: '0/1' } })).toEqual({ do: 'nothing', reached: true });
+  });
+
+  it('puts older data right where that is wished and possible, and copies them anew otherwise', () => {
+    const old = { data: { ...standby, incarnation: 1 }, process: 'none' as const, inRecovery: null };
+    const renewed = (renewal: 'rewind' | 'fresh', patch: Partial<Facts> = {}): Step => nextStep({ goal: goalOf('follow'), member: { ...member, renewal }, term: TERM, facts: facts({ ...old, ...patch }) });
+    expect(renewed('rewind')).toEqual({ do: 'rewind' });
+    expect(renewed('rewind', { process: 'ready' })).toEqual({ do: 'stop', mode: 'fast' });
+    expect(renewed('rewind', { rewindFailed: true })).toEqual({ do: 'set-aside' });
+    expect(renewed('rewind', { data: null, debris: true })).toEqual({ do: 'set-aside' });
+    expect(renewed('fresh')).toEqual({ do: 'set-aside' });
+  });
+
   it('starts a primary once for each number of restarts', () => {
     expect(next('primary', { process: 'none', startedFor: 2 })).toEqual({ do: 'start', as: 'primary' });
     expect(next('primary', { process: 'none', startedFor: 3 })).toEqual({ do: 'nothing', reached: false });

@@ -29,6 +29,13 @@ export interface Facts {
   sessions: number | null;
   /** A checkpoint was made for the present goal. */
   checkpointed: boolean;
+  /** The newest term that was promised, 0 for none; and what the member had then, null before it has been read. */
+  promisedTerm: number;
+  promised: { term: number; timeline: number; lsn: string } | null;
+  /** The agent may believe that nobody else was promoted; always true where no lease is needed. */
+  leased: boolean;
+  /** To put the data right was tried for the wanted incarnation, and can't be done. */
+  rewindFailed: boolean;
 }
 
 export type Step =
@@ -37,9 +44,11 @@ export type Step =
   | { do: 'initdb' }
   | { do: 'set-up-accounts' }
   | { do: 'attach' }
+  | { do: 'rewind' }
+  | { do: 'promise' }
   | { do: 'set-aside' }
   | { do: 'start'; as: 'primary' | 'standby' }
-  | { do: 'stop'; mode: 'smart' | 'fast' }
+  | { do: 'stop'; mode: 'smart' | 'fast' | 'immediate' }
   | { do: 'configure' }
   | { do: 'sync-slots' }
   | { do: 'mark-term' }
@@ -55,13 +64,15 @@ const refused = (code: ErrorReport['code'], message: string): Step => ({ do: 'no
 
 export interface StepInput {
   goal: Goal;
-  member: Pick<MemberRecord, 'name' | 'incarnation' | 'restarts'>;
+  member: Pick<MemberRecord, 'name' | 'incarnation' | 'restarts' | 'renewal'>;
   term: number;
   facts: Facts;
 }
 
 export function nextStep(input: StepInput): Step {
   const { goal, facts } = input;
+  // Orders from before a promise: an agent that has just started may know no newer ones yet.
+  if (facts.promisedTerm > input.term) return waiting;
   switch (goal.kind) {
     case 'create':
       return create(input);
@@ -70,7 +81,7 @@ export function nextStep(input: StepInput): Step {
     case 'follow':
       return follow(input);
     case 'promise':
-      return waiting;
+      return promise(input);
     case 'promote':
       return promote(input);
     case 'checkpoint':
@@ -109,8 +120,10 @@ function primary({ facts, member, term }: StepInput): Step {
   }
   if (facts.process === 'none') {
     if (data.standbySignal) return refused('unsafe', `${member.name} holds a standby's data: it becomes a primary only by a promotion`);
-    return facts.startedFor < member.restarts ? { do: 'start', as: 'primary' } : waiting;
+    return facts.leased && facts.startedFor < member.restarts ? { do: 'start', as: 'primary' } : waiting;
   }
+  // Another may be promoted at any moment: nothing may be written here any more, and there is no time for manners.
+  if (!facts.leased) return { do: 'stop', mode: 'immediate' };
   if (facts.process === 'stopping') return finishStop;
   if (facts.process !== 'ready') return waiting;
   if (facts.inRecovery) return refused('unsafe', `${member.name} runs as a standby: it becomes a primary only by a promotion`);
@@ -126,6 +139,7 @@ function follow({ facts, member, term }: StepInput): Step {
   const { data } = facts;
   if (data === null || data.incarnation < member.incarnation) {
     if (facts.process !== 'none') return { do: 'stop', mode: 'fast' };
+    if (data !== null && member.renewal === 'rewind' && !facts.rewindFailed) return { do: 'rewind' };
     return data !== null || facts.debris ? { do: 'set-aside' } : { do: 'attach' };
   }
   if (facts.process === 'none') return { do: 'start', as: 'standby' };
@@ -138,6 +152,15 @@ function follow({ facts, member, term }: StepInput): Step {
   if (facts.startedFor < member.restarts) return { do: 'stop', mode: 'fast' };
   // Slots of its time as a primary would keep WAL for ever.
   return facts.slots ? reached : { do: 'sync-slots' };
+}
+
+/** Whoever accepts writes stops doing so; then no acknowledgement may leave any more; only then it is said what is here. */
+function promise({ facts, term }: StepInput): Step {
+  if (facts.process === 'stopping') return finishStop;
+  if (facts.process === 'ready' && facts.inRecovery === false) return { do: 'stop', mode: 'immediate' };
+  // A standby that is only starting may yet connect to its old upstream.
+  if (facts.process === 'starting') return facts.data?.standbySignal ? waiting : { do: 'stop', mode: 'immediate' };
+  return facts.promised?.term === term ? reached : { do: 'promise' };
 }
 
 /**

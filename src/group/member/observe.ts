@@ -8,6 +8,8 @@ export interface Observation {
   lsn: string | null;
   received: string | null;
   streamingFrom: string | null;
+  /** ms since the upstream last said something. */
+  heardMs: number | null;
   lagMs: number | null;
   sessions: number;
   systemIdentifier: string;
@@ -33,6 +35,7 @@ select r.recovery as "inRecovery",
   (case when r.recovery then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as lsn,
   (case when r.recovery then pg_last_wal_receive_lsn() end)::text as received,
   (select sender_host || ':' || sender_port from pg_stat_wal_receiver where status = 'streaming') as "streamingFrom",
+  (select (extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000)::float8 from pg_stat_wal_receiver where status = 'streaming') as "heardMs",
   case when r.recovery then
     case when pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() then 0
          else (extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::int8::float8 end end as "lagMs",

@@ -5,8 +5,12 @@ import type { Member } from './member.ts';
 import type { Step } from './next-step.ts';
 import { syncSlots } from './slots.ts';
 import { attach, type AttachTimes } from './steps/attach.ts';
+import { attachByCopy } from './steps/attach-copy.ts';
 import { removeMember, setAside } from './steps/clear.ts';
 import { createSystem } from './steps/create.ts';
+import { promise } from './steps/promise.ts';
+import { rewindMember } from './steps/rewind.ts';
+import { takeOverElected } from './steps/take-over-elected.ts';
 import { takeOver } from './steps/take-over.ts';
 
 /** A checkpoint of a large cache on a slow disk. */
@@ -32,13 +36,17 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       return null;
     case 'attach': {
       if (orders.goal.kind !== 'follow') throw new PgorbitError('internal', `${member.place.member} attaches without a goal to follow`);
-      const times = await attach(
-        member, volume,
-        { goal: orders.goal, incarnation: orders.record.incarnation, term: orders.term, checkpoint: orders.spec.checkpoint },
-        signal,
-      );
+      const order = { goal: orders.goal, incarnation: orders.record.incarnation, term: orders.term, checkpoint: orders.spec.checkpoint };
+      const times = member.place.dirOf === null ? await attachByCopy(member, volume, order, signal) : await attach(member, volume, order, signal);
       return { ...times, at: performance.now() };
     }
+    case 'rewind':
+      await rewindMember(member, signal);
+      return null;
+    case 'promise':
+      member.nowDoing('promising');
+      await promise(member, orders.term, signal);
+      return null;
     case 'set-aside':
       await setAside(member, volume);
       return null;
@@ -54,7 +62,7 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       await member.reload();
       return null;
     case 'sync-slots':
-      await syncSlots(member.sql(), orders.goal.kind === 'primary' ? orders.goal.slots : []);
+      await syncSlots(member.sql(), 'slots' in orders.goal ? orders.goal.slots : []);
       return null;
     case 'mark-term':
       await member.markTerm(orders.term);
@@ -66,7 +74,8 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       return null;
     case 'take-over':
       if (orders.goal.kind !== 'promote') throw new PgorbitError('internal', `${member.place.member} takes over without a goal to`);
-      await takeOver(member, orders.goal, orders.term, signal);
+      if (member.place.dirOf === null) await takeOverElected(member, orders.goal, orders.term, signal);
+      else await takeOver(member, orders.goal, orders.term, signal);
       return null;
     case 'remove':
       member.nowDoing('removing its files');

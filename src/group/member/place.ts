@@ -19,7 +19,7 @@ export interface Place {
   dataDir: string;
   socketDir: string;
   logFile: string;
-  /** The folder of any member of the group on the same volume; null where storage is local. */
+  /** The folder of any member of the group on the same volume; null where the member's storage is its own. */
   dirOf: ((member: string) => string) | null;
   /** The name of the member's cgroup. */
   cgroupOf: (member: string) => string;
@@ -31,8 +31,10 @@ const LONGEST_SOCKET_DIR = 107 - '/.s.PGSQL.65535.lock'.length;
 export interface PlaceInput {
   /** PGORBIT_HOME as PostgreSQL's user reaches it. */
   home: string;
-  /** The volume's path as PostgreSQL's user reaches it, or null where storage is local. */
+  /** The group's volume as PostgreSQL's user reaches it, or null where the member's storage is its own. */
   volume: string | null;
+  /** The folder of a member whose storage is its own; null: in homeDir. */
+  own?: string | null;
   cluster: string;
   clusterId: string;
   group: string;
@@ -44,7 +46,7 @@ export function placeOf(input: PlaceInput): Place {
   const { cluster, clusterId, group, member, host, volume } = input;
   const homeDir = memberDir(input.home, cluster, host, group, member);
   const dirOf = volume === null ? null : (name: string): string => volumeMemberDir(volume, cluster, group, name);
-  const dir = dirOf?.(member) ?? join(homeDir, 'storage');
+  const dir = dirOf?.(member) ?? input.own ?? join(homeDir, 'storage');
   const hash = createHash('sha256').update(homeDir).digest('hex').slice(0, 12);
   const socketDir = join(homeDir, 'socket');
   return {

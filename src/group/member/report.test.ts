@@ -8,10 +8,10 @@ import { reportOf, type ReportInput } from './report.ts';
 
 const facts: Facts = {
   data: { incarnation: 2, term: 3, standbySignal: true, cleanStop: true }, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: true,
-  startedFor: 4, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false,
+  startedFor: 4, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, leased: true, rewindFailed: false,
 };
 const observation: Observation = {
-  inRecovery: true, timeline: 2, lsn: '0/10', received: '0/20', streamingFrom: 'a:1', lagMs: 5, sessions: 1, systemIdentifier: '7', synchronousNames: null, followers: [], slots: [], pendingRestart: ['port'],
+  inRecovery: true, timeline: 2, lsn: '0/10', received: '0/20', streamingFrom: 'a:1', heardMs: 7, lagMs: 5, sessions: 1, systemIdentifier: '7', synchronousNames: null, followers: [], slots: [], pendingRestart: ['port'],
 };
 const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: 'a', port: 1 }, slot: 's', name: 'n2@3' };
 
@@ -22,7 +22,7 @@ function input(patch: Partial<ReportInput> & { goal?: Goal } = {}): ReportInput 
     orders: { goal, term: 3, record: memberRecord('n2'), spec: specOf(['n1', 'n2']), systemIdentifier: '6', addresses: [],
       engine: { major: 18, version: '18.0', bin: '/nowhere', source: 'folder', tools: new Set() },
     },
-    facts, observation, pid: 9, step: { do: 'nothing', reached: true }, doing: null, error: null, failures: 0, systemIdentifier: null, ...rest,
+    facts, observation, pid: 9, step: { do: 'nothing', reached: true }, doing: null, error: null, failures: 0, systemIdentifier: null, timelineBegin: null, ...rest,
   };
 }
 const gone = { pid: null, observation: null, facts: { ...facts, process: 'none' as const } };

@@ -17,6 +17,8 @@ export interface ReportInput {
   error: ErrorReport | null;
   failures: number;
   systemIdentifier: string | null;
+  /** Where the running primary's timeline parts from its parent. */
+  timelineBegin: string | null;
 }
 
 export function reportOf(input: ReportInput): MemberReport {
@@ -39,9 +41,10 @@ export function reportOf(input: ReportInput): MemberReport {
     received: observation?.received ?? null,
     streamingFrom: observation?.streamingFrom ?? null,
     followers: (observation?.followers ?? []).map(({ name, ...rest }) => ({ ...splitName(name), ...rest })),
-    promised: null,
+    heardMs: observation?.heardMs ?? null,
+    promised: facts?.promised ?? null,
     synchronousNames: observation?.synchronousNames ?? null,
-    timelineBegin: null,
+    timelineBegin: input.timelineBegin,
     lagMs: observation?.lagMs ?? null,
     synchronous: false,
     pendingRestart: observation?.pendingRestart ?? [],
@@ -64,7 +67,7 @@ function stateOf({ orders, facts, observation, pid, step, error, failures }: Rep
   // The last step failed and is tried again.
   if (error !== null && failures > 0 && pid === null) return error.code === 'fenced' ? 'fenced' : 'failed';
   if (step?.do === 'initdb' || (goal.kind === 'create' && pid === null)) return 'creating';
-  if (step?.do === 'attach' || step?.do === 'set-aside') return 'attaching';
+  if (step?.do === 'attach' || step?.do === 'set-aside' || step?.do === 'rewind') return 'attaching';
   if (pid === null) return step?.do === 'start' ? 'starting' : 'stopped';
   if (step?.do === 'stop' || facts.process === 'stopping') return 'stopping';
   if (goal.kind === 'promote') return 'promoting';

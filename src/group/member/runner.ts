@@ -80,7 +80,13 @@ export class MemberRunner {
       error: this.#error,
       failures: this.#failures,
       systemIdentifier: this.#facts?.systemIdentifier ?? member.orders.systemIdentifier,
+      timelineBegin: member.timelineBegin !== null && member.timelineBegin.timeline === member.observation?.timeline ? member.timelineBegin.begin : null,
     });
+  }
+
+  /** Something outside the member has changed that its next step may depend on. */
+  look(): void {
+    this.#bell.ring();
   }
 
   #woken(): void {

@@ -3,7 +3,6 @@
  * last valid record, and only when that very position is replayed does this member accept writes. Nothing that was
  * acknowledged can be lost, and no two can write. Each step may be repeated after a crash.
  */
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findCgroup } from '../../../engine/cgroup.ts';
 import { readControlFile } from '../../../engine/control.ts';
@@ -15,18 +14,17 @@ import { setFenced } from '../../../volume/fencemark.ts';
 import { judgeLock, surroundings } from '../../../volume/lock-owner.ts';
 import { readLock } from '../../../volume/lock.ts';
 import { readMarker } from '../../../volume/marker.ts';
-import { readHistory } from '../../../wal/files.ts';
-import { timelineSpans } from '../../../wal/history.ts';
-import { formatLsn, parseLsn, parseSegmentName, type Lsn } from '../../../wal/lsn.ts';
+import { formatLsn, parseLsn, type Lsn } from '../../../wal/lsn.ts';
 import { findWalEnd } from '../../../wal/scan.ts';
 import type { Goal } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { closeRestore, openRestore } from '../restore.ts';
+import { promote } from './promote.ts';
+import { beginOf, timelinesOf } from './wal-end.ts';
 
 /** Replay that stands still for this long while WAL is missing has failed. */
 const STALLED_MS = 10_000;
 const POLL_MS = 10;
-const PROMOTE_MS = 20_000;
 
 export async function takeOver(member: Member, goal: Extract<Goal, { kind: 'promote' }>, term: number, signal: AbortSignal): Promise<void> {
   const { dirOf } = member.place;
@@ -114,23 +112,13 @@ async function replayAll(member: Member, dataDir: string, signal: AbortSignal): 
   return found.end;
 }
 
-/** A server writes only to its newest timeline, and has segments of no newer one. */
-async function newestTimeline(walDir: string, segmentSize: number): Promise<number> {
-  let newest = 0;
-  for (const name of await readdir(walDir)) {
-    const segment = parseSegmentName(name, segmentSize);
-    if (segment !== null && segment.timeline > newest) newest = segment.timeline;
-  }
-  if (newest === 0) throw new PgorbitError('wal-invalid', `${walDir} holds no WAL segment`);
-  return newest;
-}
-
 /** The position to look onward from: what is replayed here, or where the predecessor's own timeline begins, if later. */
 async function startOfScan(walDir: string, timeline: number, own: Lsn): Promise<Lsn> {
-  const spans = timelineSpans(await readHistory(walDir, timeline));
-  const begin = spans.find((span) => span.timeline === timeline)?.begin ?? 0n;
+  const begin = await beginOf(walDir, timeline);
   return own > begin ? own : begin;
 }
+
+const newestTimeline = async (walDir: string, segmentSize: number): Promise<number> => (await timelinesOf(walDir, segmentSize))[0] ?? 0;
 
 async function replayed(member: Member): Promise<Lsn> {
   const rows = await member.sql().query<{ lsn: string | null }>('select pg_last_wal_replay_lsn()::text as lsn');
@@ -153,22 +141,6 @@ async function replayTo(member: Member, end: Lsn, signal: AbortSignal): Promise<
       });
     }
     last = now;
-  }
-}
-
-/** pg_promote() itself polls every 100 ms; asking for itself is quicker (System Administration Functions, "Recovery Control"). */
-async function promote(member: Member, signal: AbortSignal): Promise<void> {
-  const sql = member.sql();
-  const inRecovery = async (): Promise<boolean> =>
-    (await sql.query<{ recovery: boolean }>('select pg_is_in_recovery() as recovery'))[0]?.recovery !== false;
-  if (await inRecovery()) await sql.query('select pg_promote(false)');
-  const started = performance.now();
-  while (await inRecovery()) {
-    if (performance.now() - started > PROMOTE_MS) {
-      throw new PgorbitError('timed-out', `${member.place.member} was asked to promote ${PROMOTE_MS / 1000} s ago and still is in recovery`, { hint: `pgorbit logs ${member.place.member}` });
-    }
-    signal.throwIfAborted();
-    await sleep(POLL_MS, signal);
   }
 }
 

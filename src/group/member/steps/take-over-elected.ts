@@ -1,0 +1,84 @@
+/**
+ * Becoming the primary on local storage, once the voters have promised and this member was chosen. It fetches what
+ * somebody else has more, lets go of everybody, and accepts writes on the timeline that was handed out for this term.
+ */
+import { access, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { giveTo } from '../../../engine/osuser.ts';
+import { PgorbitError } from '../../../errors.ts';
+import { sleep } from '../../../lifecycle.ts';
+import { historyFileName } from '../../../wal/history.ts';
+import { parseLsn } from '../../../wal/lsn.ts';
+import type { CatchUp, Goal } from '../../model.ts';
+import type { Member } from '../member.ts';
+import { syncSlots } from '../slots.ts';
+import { cutUpstream } from './promise.ts';
+import { promote } from './promote.ts';
+
+type Promote = Extract<Goal, { kind: 'promote' }>;
+
+const POLL_MS = 10;
+/** A catch-up that gets no further for this long has failed. */
+const STALLED_MS = 10_000;
+
+export async function takeOverElected(member: Member, goal: Promote, term: number, signal: AbortSignal): Promise<void> {
+  const story: string[] = [];
+  const started = performance.now();
+  if (goal.catchUp !== null) {
+    member.nowDoing('catching up');
+    await catchUp(member, goal.catchUp, term, signal);
+    story.push(`fetched WAL up to ${goal.catchUp.lsn} from ${goal.catchUp.upstream.member} in ${ms(performance.now() - started)}`);
+  }
+  member.nowDoing('promoting');
+  // The synchronous names are in force before the first commit can be made.
+  await cutUpstream(member, goal, signal);
+  await member.sql().query('select pg_wal_replay_resume() where pg_is_wal_replay_paused()');
+  await syncSlots(member.sql(), goal.slots);
+  await reserveTimelines(member, goal.timeline);
+  const promoting = performance.now();
+  signal.throwIfAborted();
+  if (!member.environment.leased()) {
+    throw new PgorbitError('unsafe', `${member.place.member} is not promoted: the agents' majority is out of reach, so that another may have been chosen`);
+  }
+  await member.markTerm(term);
+  await promote(member, signal);
+  member.tell({ level: 'info', kind: 'took-over', message: `${member.place.member} took over: ${[...story, `promoted in ${ms(performance.now() - promoting)}`].join(', ')}` });
+}
+
+/** Streams until it has the position. An upstream that is a logger serves what the old primary gave it. */
+async function catchUp(member: Member, target: CatchUp, term: number, signal: AbortSignal): Promise<void> {
+  await member.reload({ kind: 'follow', upstream: target.upstream, slot: '', name: `${member.place.member}@${term}` });
+  const end = parseLsn(target.lsn);
+  let last = -1n;
+  let movedAt = performance.now();
+  for (;;) {
+    signal.throwIfAborted();
+    const rows = await member.sql().query<{ received: string | null; replayed: string | null }>('select pg_last_wal_receive_lsn()::text as received, pg_last_wal_replay_lsn()::text as replayed');
+    const [received, replayed] = [rows[0]?.received, rows[0]?.replayed].map((lsn) => (lsn ? parseLsn(lsn) : 0n)) as [bigint, bigint];
+    const now = received > replayed ? received : replayed;
+    if (now >= end) return;
+    if (now > last) movedAt = performance.now();
+    else if (performance.now() - movedAt > STALLED_MS) {
+      throw new PgorbitError('postgres-failed', `${member.place.member} lacks WAL up to ${target.lsn} and does not get it from ${target.upstream.member}`, { hint: `pgorbit logs ${member.place.member}` });
+    }
+    last = now;
+    await sleep(POLL_MS, signal);
+  }
+}
+
+/**
+ * PostgreSQL begins the first timeline for which it finds no history file (findNewestTimeLine in timeline.c). A candidate
+ * that was given up may have begun one that nobody here has heard of: its number is passed over by a file without an
+ * ancestor, which no standby ever takes for a continuation.
+ */
+async function reserveTimelines(member: Member, wanted: number | null): Promise<void> {
+  const present = member.observation?.timeline ?? 1;
+  for (let timeline = present + 1; wanted !== null && timeline < wanted; timeline += 1) {
+    const file = join(member.place.dataDir, 'pg_wal', historyFileName(timeline));
+    if (await access(file).then(() => true, () => false)) continue;
+    await writeFile(file, '# Passed over by pgorbit: begun, if at all, by a candidate that was given up.\n', { mode: 0o600 });
+    await giveTo(file, member.environment.user);
+  }
+}
+
+const ms = (duration: number): string => `${Math.round(duration)} ms`;

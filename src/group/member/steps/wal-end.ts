@@ -1,0 +1,46 @@
+/** Where a member's WAL ends on disk. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readControlFile } from '../../../engine/control.ts';
+import { PgorbitError } from '../../../errors.ts';
+import { readHistory } from '../../../wal/files.ts';
+import { timelineSpans } from '../../../wal/history.ts';
+import { formatLsn, parseLsn, parseSegmentName, type Lsn } from '../../../wal/lsn.ts';
+import { findWalEnd } from '../../../wal/scan.ts';
+
+/** The timelines that a folder holds segments of, the newest first. A server writes only to its newest. */
+export async function timelinesOf(walDir: string, segmentSize: number): Promise<number[]> {
+  const found = new Set<number>();
+  for (const name of await readdir(walDir)) {
+    const segment = parseSegmentName(name, segmentSize);
+    if (segment !== null) found.add(segment.timeline);
+  }
+  if (found.size === 0) throw new PgorbitError('wal-invalid', `${walDir} holds no WAL segment`);
+  return [...found].sort((a, b) => b - a);
+}
+
+/** Where a timeline begins, by its history file; 0 for the first. */
+export async function beginOf(walDir: string, timeline: number): Promise<Lsn> {
+  return timelineSpans(await readHistory(walDir, timeline)).find((span) => span.timeline === timeline)?.begin ?? 0n;
+}
+
+/**
+ * The end of the last valid record, and the timeline that it belongs to. What a server says of itself is less: its
+ * receiver's position starts again at the segment's beginning with every connection, while the bytes are still there.
+ * @param replayed a record's boundary that is known to be there; null: from the redo point on.
+ */
+export async function positionOnDisk(dataDir: string, replayed: string | null, signal: AbortSignal): Promise<{ timeline: number; lsn: string }> {
+  const control = await readControlFile(dataDir);
+  const walDir = join(dataDir, 'pg_wal');
+  const from = parseLsn(replayed ?? control.redo);
+  const timelines = await timelinesOf(walDir, control.walSegmentSize);
+  for (const timeline of timelines) {
+    const begin = await beginOf(walDir, timeline);
+    const found = await findWalEnd({
+      walDir, timeline, signal, from: from > begin ? from : begin, segmentSize: control.walSegmentSize, systemIdentifier: BigInt(control.systemIdentifier),
+    });
+    // A segment of a timeline of which nothing has arrived yet begins with its parent's bytes.
+    if (found.end > begin || timeline === timelines.at(-1)) return { timeline, lsn: formatLsn(found.end > from ? found.end : from) };
+  }
+  throw new PgorbitError('wal-invalid', `${walDir} holds no valid WAL from ${formatLsn(from)} on`);
+}
