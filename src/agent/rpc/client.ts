@@ -35,13 +35,26 @@ const STALE: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 /** A connection to one agent. `close()` ends its connections and the calls that still run. */
 export class RpcClient {
   readonly #target: RpcTarget;
-  readonly #agent: Agent;
+  #agent: Agent;
+  /** Those of earlier identities: their connections end by themselves when they are idle. */
+  readonly #former: Agent[] = [];
   /** How to end each call that runs. */
   readonly #calls = new Set<(reason: Error) => void>();
 
   constructor(target: RpcTarget, identity: Identity) {
     this.#target = target;
-    this.#agent = new Agent({
+    this.#agent = this.#agentWith(identity);
+  }
+
+  /** Shows and checks this from the next call on; those that run end as they began, and their connections go when they are idle. */
+  setIdentity(identity: Identity): void {
+    this.#former.push(this.#agent);
+    this.#agent = this.#agentWith(identity);
+  }
+
+  #agentWith(identity: Identity): Agent {
+    const { target } = this;
+    return new Agent({
       keepAlive: true,
       timeout: IDLE_MS,
       ca: identity.ca,
@@ -84,7 +97,7 @@ export class RpcClient {
 
   close(): void {
     for (const end of this.#calls) end(this.#unreachable(new Error('the connection was closed at this end')));
-    this.#agent.destroy();
+    for (const agent of [...this.#former, this.#agent]) agent.destroy();
   }
 
   async #send(name: CallName, request: object, signal: AbortSignal): Promise<unknown> {
@@ -147,7 +160,8 @@ class StaleConnection extends Error {
   }
 }
 
-async function readAnswer(response: IncomingMessage): Promise<unknown> {
+/** What an agent answered. Throws its error. */
+export async function readAnswer(response: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString('utf8');

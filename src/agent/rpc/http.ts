@@ -6,12 +6,12 @@ import { PgorbitError, type ErrorReport } from '../../errors.ts';
 export const BODY_LIMIT = 8 * 1024 * 1024;
 
 /**
- * The request: GET has it in the query (strings), POST in a JSON body (an object; none means {}).
+ * The request: GET has it in the query (strings), POST in a JSON body (an object; none means {}) of up to `limit` bytes.
  * @throws PgorbitError `usage` for a body that is too large or is no JSON object.
  */
-export async function readRequest(request: IncomingMessage): Promise<object> {
+export async function readRequest(request: IncomingMessage, limit: number = BODY_LIMIT): Promise<object> {
   if (request.method === 'GET') return Object.fromEntries(new URL(request.url ?? '/', 'https://agent').searchParams);
-  const text = await readBody(request);
+  const text = await readBody(request, limit);
   if (text === '') return {};
   let value: unknown;
   try {
@@ -23,13 +23,13 @@ export async function readRequest(request: IncomingMessage): Promise<object> {
   return value;
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage, limit: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   // destroyOnReturn: false, because the answer has yet to go out over the same connection.
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     size += (chunk as Buffer).length;
-    if (size > BODY_LIMIT) throw tooLarge();
+    if (size > limit) throw tooLarge();
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { Agent, request as httpsRequest } from 'node:https';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
@@ -319,4 +320,70 @@ it('says when its port is taken or its address is not here', async () => {
   const start = (address: string): Promise<RpcServer> => startRpcServer({ address, port, identity: h1, handlers: {}, log: silentLog() });
   await expect(start('127.0.0.1')).rejects.toMatchObject({ code: 'port-in-use', message: expect.stringContaining(String(port)) });
   await expect(start('192.0.2.1')).rejects.toMatchObject({ code: 'host-unreachable' });
+});
+
+it('lets a guest ask for nothing but to be let in', async () => {
+  const callers: string[] = [];
+  const { port } = await serve({
+    'GET /v1/ping': async () => ping,
+    'GET /v1/ca': async (_request, { caller }) => {
+      callers.push(caller);
+      return { ca: h1.ca };
+    },
+  });
+  const get = (path: string, options: object = {}): Promise<string> =>
+    new Promise((resolve) => {
+      const call = httpsRequest({ host: '127.0.0.1', port, path, rejectUnauthorized: false, agent: false, ...options }, (response) => {
+        response.resume();
+        resolve(`status ${response.statusCode}`);
+      });
+      call.on('error', (error) => resolve((error as NodeJS.ErrnoException).code ?? error.message));
+      call.end();
+    });
+  expect(await get('/v1/ca')).toBe('status 200');
+  expect(callers).toEqual(['']);
+  expect(await get('/v1/ping')).toBe('ECONNRESET');
+  // A certificate of somebody else's is worse than none, even if it bears a host's name.
+  expect(await get('/v1/ca', { cert: stranger.cert, key: stranger.key })).toBe('ECONNRESET');
+});
+
+it('does not let a stranger in by the session of an earlier connection', async () => {
+  const { port } = await serve({ 'GET /v1/ping': async () => ping });
+  const session = await new Promise<Buffer | null>((resolve) => {
+    const socket = tlsConnect({ host: '127.0.0.1', port, cert: stranger.cert, key: stranger.key, rejectUnauthorized: false });
+    socket.on('error', () => {});
+    socket.once('session', (ticket: Buffer) => resolve(ticket));
+    socket.once('close', () => resolve(null));
+  });
+  const outcome = await new Promise<string>((resolve) => {
+    const call = httpsRequest({ host: '127.0.0.1', port, path: '/v1/ping', rejectUnauthorized: false, agent: false, cert: stranger.cert, key: stranger.key, ...(session === null ? {} : { session }) }, (response) => {
+      response.resume();
+      resolve(`status ${response.statusCode}`);
+    });
+    call.on('error', () => resolve('refused'));
+    call.end();
+  });
+  expect(outcome).toBe('refused');
+});
+
+it('shows a new certificate from the next connection on, without a restart', async () => {
+  const ours = await testCluster('renewed');
+  const before = await ours.host('h1');
+  const after = await ours.host('h1');
+  const server = await serve({ 'GET /v1/ping': async () => ping }, { identity: before });
+  const shown = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = tlsConnect({ host: '127.0.0.1', port: server.port, ...ours.admin, servername: 'h1' }, () => {
+        resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? '');
+        socket.destroy();
+      });
+      socket.on('error', reject);
+    });
+  expect(await shown()).toBe(new X509Certificate(before.cert).fingerprint256);
+  server.setIdentity(after);
+  expect(await shown()).toBe(new X509Certificate(after.cert).fingerprint256);
+  const caller = client(server.port, ours.admin);
+  await caller.call('GET /v1/ping', {});
+  caller.setIdentity(await ours.host('h2'));
+  expect(await caller.call('GET /v1/ping', {})).toEqual(ping);
 });

@@ -12,11 +12,17 @@ import { readRequest, sendAnswer, sendError } from './http.ts';
 import { answerUpgrade, type AcceptStream } from './stream-upgrade.ts';
 
 export interface CallContext {
-  /** The common name of the caller's certificate: a host's name, or `admin`. */
+  /** The common name of the caller's certificate: a host's name, or `admin`; GUEST for one without a certificate. */
   caller: string;
   /** Aborts when the caller has gone and when the server closes: a long poll then returns what it has, or throws. */
   signal: AbortSignal;
 }
+
+/** Who has no certificate, and may ask for one with a token: these calls, and no others. */
+export const GUEST = '';
+const GUEST_CALLS: ReadonlySet<string> = new Set<CallName>(['GET /v1/ca', 'POST /v1/join', 'POST /v1/login']);
+/** What a guest may send, bytes. */
+const GUEST_LIMIT = 64 * 1024;
 
 export type Handlers = {
   [K in CallName]?: (request: Calls[K]['request'], context: CallContext) => Promise<Calls[K]['answer']>;
@@ -25,6 +31,8 @@ export type Handlers = {
 export interface RpcServer {
   /** The port that is listened on: the one asked for, or the one that was chosen for 0. */
   port: number;
+  /** Shows and checks this from the next connection on. */
+  setIdentity(identity: Identity): void;
   /** Takes no more calls, aborts those that run, and resolves when they have ended. */
   close(): Promise<void>;
 }
@@ -50,12 +58,10 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const calls = new RunningCalls();
   const server = createServer(
     {
-      ca: options.identity.ca,
-      cert: options.identity.cert,
-      key: options.identity.key,
+      ...contextOf(options.identity),
       requestCert: true,
-      rejectUnauthorized: true,
-      minVersion: 'TLSv1.3',
+      // Who shows a certificate that is not of this cluster is refused below; who shows none is a guest.
+      rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_MS,
       requestTimeout: REQUEST_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -72,6 +78,12 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     socket.destroy();
   });
   server.on('upgrade', (request, socket, head) => answerUpgrade(request, { socket: socket as Socket, head }, callerOf(request), options.accept));
+  // Before the server of HTTP sees the connection, so that whatever it hands on has a certificate of this cluster or none.
+  server.prependListener('secureConnection', (socket) => {
+    if (socket.authorized || !hasCertificate(socket)) return;
+    options.log.debug({ why: socket.authorizationError, peer: socket.remoteAddress }, 'refused a connection: its certificate is not of this cluster');
+    socket.destroy();
+  });
   const port = await listen(server, options.address, options.port);
   server.on('error', (error) => options.log.error({ err: error }, 'the agent can take no connection at the moment'));
   const sockets = new Set<Socket>();
@@ -82,6 +94,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
 
   return {
     port,
+    setIdentity: (identity) => server.setSecureContext(contextOf(identity)),
     async close() {
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());
@@ -93,6 +106,8 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     },
   };
 }
+
+const contextOf = ({ ca, cert, key }: Identity) => ({ ca, cert, key, minVersion: 'TLSv1.3' as const });
 
 /** The calls that run. Each has a controller of its own, so that nothing stays behind on a signal that lives long. */
 class RunningCalls {
@@ -125,15 +140,15 @@ async function answer(options: RpcServerOptions, aborting: AbortController, requ
   response.on('error', gone);
   response.once('close', gone);
   const name = `${request.method} ${(request.url ?? '').split('?')[0]}`;
-  const caller = callerOf(request);
-  if (caller === null) return;
+  const caller = callerOf(request) ?? (isGuest(request, name) ? GUEST : null);
+  if (caller === null) return void request.socket.destroy();
   try {
     const handler = Object.hasOwn(options.handlers, name) ? options.handlers[name as CallName] : undefined;
     if (handler === undefined) {
       sendError(response, 404, { code: 'usage', message: `This agent does not know the call "${name}".`, hint: 'Run the same version of pgorbit on every host.' });
       return;
     }
-    const value = await readRequest(request);
+    const value = await readRequest(request, caller === GUEST ? GUEST_LIMIT : undefined);
     sendAnswer(response, await (handler as (request: unknown, context: CallContext) => Promise<unknown>)(value, { caller, signal: aborting.signal }));
   } catch (error) {
     if (response.destroyed) return;
@@ -144,13 +159,23 @@ async function answer(options: RpcServerOptions, aborting: AbortController, requ
   }
 }
 
-/** The caller's name, or null when its connection is gone already and takes the certificate with it. */
+/**
+ * The caller's name; null for a guest, and when the connection is gone already and takes the certificate with it. Only
+ * certificates of this cluster come this far.
+ */
 function callerOf(request: IncomingMessage): string | null {
-  // Typed as an object always, but null once the handle is closed (lib/_tls_wrap.js).
-  const certificate = (request.socket as TLSSocket).getPeerCertificate() as PeerCertificate | null;
-  const name = certificate?.subject?.CN;
-  return typeof name === 'string' ? name : null;
+  const name = certificateOf(request.socket as TLSSocket)?.subject?.CN;
+  return typeof name === 'string' && name !== GUEST ? name : null;
 }
+
+function isGuest(request: IncomingMessage, name: string): boolean {
+  return GUEST_CALLS.has(name) && !request.socket.destroyed && !hasCertificate(request.socket as TLSSocket);
+}
+
+const hasCertificate = (socket: TLSSocket): boolean => Object.keys(certificateOf(socket) ?? {}).length > 0;
+
+/** Typed as an object always, but null once the handle is closed (lib/_tls_wrap.js), and empty where none was shown. */
+const certificateOf = (socket: TLSSocket): PeerCertificate | null => socket.getPeerCertificate() as PeerCertificate | null;
 
 /** 4xx: the caller has to change something; 5xx: the cluster or the host has. */
 function statusOf(error: unknown): number {
