@@ -23,7 +23,7 @@ import type { Facts, Step } from './next-step.ts';
 import { adoptLogger, loggerUser, startLogger, stopLogger, type LoggerProcess } from './process.ts';
 import { compareSettings, loggerFile, tunablesOf, verifierOf } from './settings.ts';
 
-export type LoggerEnvironment = Omit<MemberEnvironment, 'progressed'>;
+export type LoggerEnvironment = Pick<MemberEnvironment, 'user' | 'volume' | 'secrets' | 'log' | 'tell' | 'wake'>;
 
 /** A logger that does not answer for so long is looked at again; it may wait for its disk. */
 const STATUS_MS = 2_000;
