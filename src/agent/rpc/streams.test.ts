@@ -240,6 +240,23 @@ it('finds a peer again that was started anew on its port, and one that comes lat
   await until(() => expect(messages(h1)).toEqual([{ n: 1 }]));
 });
 
+it('calls an agent that joins, and leaves one that left', async () => {
+  const h2 = await node('h2', {});
+  const h1 = await node('h1', {});
+  h1.streams.start();
+  h2.streams.start();
+  const at = (host: string, port: number) => ({ host, address: '127.0.0.1', port });
+  h2.streams.setPeers([at('h1', 1), at('h2', 2)]);
+  h1.streams.setPeers([at('h1', 1), at('h2', h2.server.port)]);
+  await both(h1, h2);
+  h1.streams.setPeers([at('h1', 1), at('h2', h2.server.port)]);
+  expect(h1.streams.connected()).toEqual(['h2']);
+  h1.streams.setPeers([]);
+  await until(() => expect([h1.streams.connected(), h2.streams.connected()]).toEqual([[], []]));
+  h1.streams.send('h2', { n: 1 });
+  expect(h1.log.filter(({ message }) => message.startsWith('there is a stream'))).toHaveLength(1);
+});
+
 it('takes the newer of two connections of a peer', async () => {
   const h2 = await node('h2', { h1: 1 });
   const context = createSecureContext({ ...identities['h1']!, minVersion: 'TLSv1.3' });

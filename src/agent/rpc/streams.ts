@@ -45,22 +45,41 @@ interface Peer {
   target: RpcTarget;
   outbox: Outbox;
   connection: StreamConnection | null;
+  /** Keeps the connection open; ends when the peer is no longer one. */
+  life: Lifecycle;
 }
 
 export class AgentStreams implements RaftTransport {
   readonly #options: StreamsOptions;
-  readonly #peers: Map<string, Peer>;
+  readonly #peers = new Map<string, Peer>();
   #context: SecureContext;
   readonly #life: Lifecycle;
+  #started = false;
   #handlers: StreamHandlers = { report: () => false, reportAnswered: () => undefined, connected: () => undefined };
   #onRaft: (from: string, message: unknown) => void = () => undefined;
 
   constructor(options: StreamsOptions) {
     this.#options = options;
-    const { identity, log } = options;
-    this.#context = contextOf(identity);
-    this.#peers = new Map(options.peers.map((target) => [target.host, { target, outbox: new Outbox(), connection: null }]));
-    this.#life = new Lifecycle((error, what) => log.error({ err: error, what }, 'a stream to another agent failed for an unforeseen reason'));
+    this.#context = contextOf(options.identity);
+    this.#life = this.#newLife();
+    this.setPeers(options.peers);
+  }
+
+  /** The other agents have changed: new ones are called, and connections to those that left or moved end. */
+  setPeers(targets: readonly RpcTarget[]): void {
+    for (const [host, peer] of this.#peers) {
+      const target = targets.find((one) => one.host === host);
+      if (target?.address === peer.target.address && target.port === peer.target.port) continue;
+      this.#peers.delete(host);
+      peer.connection?.close('it left, or is reached elsewhere from now on');
+      this.#life.run(`leaving ${host}`, () => peer.life.stop());
+    }
+    for (const target of targets) {
+      if (this.#peers.has(target.host) || target.host === this.#options.self) continue;
+      const peer: Peer = { target, outbox: new Outbox(), connection: null, life: this.#newLife() };
+      this.#peers.set(target.host, peer);
+      if (this.#started) this.#call(peer);
+    }
   }
 
   /** Connections from now on are opened with this certificate; those that are there stay. */
@@ -75,9 +94,8 @@ export class AgentStreams implements RaftTransport {
 
   /** Connects to those that this agent has to call; the others call. */
   start(): void {
-    for (const peer of this.#peers.values()) {
-      if (this.#options.self < peer.target.host) this.#life.run(`the stream to ${peer.target.host}`, (signal) => this.#keepOpen(peer, signal));
-    }
+    this.#started = true;
+    for (const peer of this.#peers.values()) this.#call(peer);
     let checked = this.#options.now();
     this.#life.every(CHECK_MS, 'checking the streams', () => {
       const late = this.#options.now() - checked > 2 * CHECK_MS;
@@ -123,9 +141,18 @@ export class AgentStreams implements RaftTransport {
   }
 
   async stop(): Promise<void> {
-    const stopped = this.#life.stop();
+    const stopped = [this.#life.stop(), ...[...this.#peers.values()].map(({ life }) => life.stop())];
     for (const { connection } of this.#peers.values()) connection?.close('this agent is stopping');
-    await stopped;
+    await Promise.all(stopped);
+  }
+
+  #newLife(): Lifecycle {
+    return new Lifecycle((error, what) => this.#options.log.error({ err: error, what }, 'a stream to another agent failed for an unforeseen reason'));
+  }
+
+  #call(peer: Peer): void {
+    const { host } = peer.target;
+    if (this.#options.self < host && !this.#life.stopping) peer.life.run(`the stream to ${host}`, (signal) => this.#keepOpen(peer, signal));
   }
 
   async #keepOpen(peer: Peer, signal: AbortSignal): Promise<void> {
@@ -177,7 +204,7 @@ export class AgentStreams implements RaftTransport {
       if (peer.connection === connection) peer.connection = null;
       if (!this.#life.stopping) log.info({ peer: host, why: reason }, 'the stream to the other agent ended');
     });
-    if (this.#life.stopping) connection.close('this agent is stopping');
+    if (this.#life.stopping || peer.life.stopping) connection.close('this agent is stopping, or the other one left');
     else {
       log.info({ peer: host }, 'there is a stream to the other agent');
       this.#guarded(() => this.#handlers.connected(host));
