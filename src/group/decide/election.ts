@@ -9,6 +9,8 @@ import type { MemberRecord, Predecessor, Promotion } from '../model.ts';
 
 /** With `commit: async` no count of promises proves anything: whoever answers within this time is considered. */
 const ASYNC_WAIT_MS = 1_000;
+/** How long those who never accepted writes are waited for, where the others are enough. */
+const WRITERS_WAIT_MS = 2_000;
 /** The pause before another promise phase, doubled with each that failed, and its limit. */
 const ATTEMPT_MS = 250;
 const ATTEMPT_LIMIT_MS = 10_000;
@@ -74,7 +76,10 @@ function electors(context: Context, promotion: Promotion, promised: Promiser[]):
     const agreed = sets.length === 0 ? everyoneAnswered(context, names, writers) : sets.every((one) => mayElect(one, writers, names));
     return agreed && set.some(({ member }) => isCandidate(context, member));
   };
-  return enough(others) ? others : enough(promised) ? promised : null;
+  if (enough(others)) return others;
+  // Somebody who runs may be about to promise: for a moment that is better than a start after a crash.
+  const awaited = Object.keys(context.record.members).some((name) => !writers.includes(name) && !promised.some(({ member }) => member.name === name) && context.report(name) !== null);
+  return enough(promised) && (!awaited || context.heldFor(`writers:${context.record.term}`, true) >= WRITERS_WAIT_MS) ? promised : null;
 }
 
 /** With `commit: async`: every replica whose agent answers has promised, or was waited for. */

@@ -104,6 +104,7 @@ export function promoted(context: Context): boolean {
   // A predecessor that died keeps nothing acknowledged that the new primary lacks, but its files may be torn, or hold
   // WAL that nobody else has: it comes back rewound or as a new clone.
   for (const { member: old } of promotion.planned ? [] : promotion.predecessors) {
+    if (old === promotion.candidate) continue;
     if (context.record.members[old] !== undefined) context.changeMember(old, { incarnation: context.member(old).incarnation + 1, joined: false, renewal: context.spec.storage === 'local' ? 'rewind' : 'fresh' });
   }
   const { operation } = context.record;

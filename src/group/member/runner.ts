@@ -171,6 +171,10 @@ export class MemberRunner {
     signal.addEventListener('abort', forward, { once: true });
     try {
       this.#attached = (await perform(this.member, step, aborter.signal)) ?? this.#attached;
+    } catch (error) {
+      // Newer orders broke it off: that is no failure.
+      if (!aborter.signal.aborted) throw error;
+      this.member.environment.log.info({ step: step.do }, 'a step was broken off by newer orders');
     } finally {
       signal.removeEventListener('abort', forward);
       this.#aborter = null;
