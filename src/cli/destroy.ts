@@ -17,11 +17,12 @@ import { readImageRecord } from '../volume/image-record.ts';
 import { readMarker } from '../volume/marker.ts';
 import { folderOfLeftover } from '../volume/member-folder.ts';
 import { releaseBallast } from '../volume/space.ts';
-import { openVolume } from '../volume/volume.ts';
+import { openVolume, type Volume } from '../volume/volume.ts';
 import { listClusters, readApplied, readCluster, readMade, type ClusterFile } from './admin.ts';
 import type { Context, Deadline } from './context.ts';
 import { readJson, readText, writeJson } from './files.ts';
-import { memberDirs, names, stopCluster } from './stop.ts';
+import { ownFolders, storageOf } from './plan/storage.ts';
+import { memberDirs, names, ownDirs, stopCluster } from './stop.ts';
 
 const goingFile = (home: string, cluster: string): string => join(adminDir(home, cluster), 'destroying.json');
 
@@ -45,6 +46,7 @@ export async function destroyCluster(context: Context, cluster: string, deadline
   progress.step('remove data directories');
   const volumes = [...new Set([...Object.values(spec?.volumes ?? {}).map((volume) => volume.path), ...made.images.map((image) => image.path)])];
   for (const volume of volumes) await clearVolume(volume, file, kept);
+  for (const folder of spec === null ? [] : ownFolders(spec)) await clearOwn(folder, file, kept);
   if (spec !== null) await clearPlaces(home, file, spec);
   const user = await postgresOsUser();
   // Bind mounts that let PostgreSQL's user in, before what they show goes.
@@ -67,8 +69,20 @@ export async function destroyCluster(context: Context, cluster: string, deadline
 
 async function clearVolume(path: string, file: ClusterFile, kept: string[]): Promise<void> {
   if (!(await exists(path))) return;
-  const volume = await openVolume(path, 'auto');
-  for (const dir of await memberDirs(path, file.cluster)) {
+  await clearMembers(await openVolume(path, 'auto'), await memberDirs(path, file.cluster), file, kept);
+  for (const group of await names(join(path, file.cluster))) await removeEmpty(join(path, file.cluster, group), kept);
+  await removeEmpty(join(path, file.cluster), kept);
+  if ((await readdir(path)).every((name) => name === 'lost+found' || name.startsWith('.pgorbit-'))) await releaseBallast(path);
+}
+
+/** A member's own folder, and what was set aside or left half made beside it. */
+async function clearOwn(folder: string, file: ClusterFile, kept: string[]): Promise<void> {
+  const dirs = await ownDirs(folder);
+  if (dirs.length > 0) await clearMembers(await openVolume(dirname(folder), 'auto'), dirs, file, kept);
+}
+
+async function clearMembers(volume: Volume, dirs: readonly string[], file: ClusterFile, kept: string[]): Promise<void> {
+  for (const dir of dirs) {
     // What an interrupted step left is cleared together with the folder it was for.
     const own = folderOfLeftover(dir) ?? dir;
     try {
@@ -81,9 +95,6 @@ async function clearVolume(path: string, file: ClusterFile, kept: string[]): Pro
       kept.push(report.message);
     }
   }
-  for (const group of await names(join(path, file.cluster))) await removeEmpty(join(path, file.cluster, group), kept);
-  await removeEmpty(join(path, file.cluster), kept);
-  if ((await readdir(path)).every((name) => name === 'lost+found' || name.startsWith('.pgorbit-'))) await releaseBallast(path);
 }
 
 /** Sockets that had to lie elsewhere, and the members' cgroups. */
@@ -91,8 +102,7 @@ async function clearPlaces(home: string, file: ClusterFile, spec: ClusterSpec): 
   const reached = await reach(home, await postgresOsUser());
   for (const group of Object.values(spec.groups)) {
     for (const member of Object.values(group.members)) {
-      const volume = group.volume === null ? null : (spec.volumes[group.volume]?.path ?? null);
-      const place = placeOf({ home: reached, volume, cluster: file.cluster, clusterId: file.clusterId, group: group.name, member: member.name, host: member.host });
+      const place = placeOf({ home: reached, ...storageOf(spec, group, member), cluster: file.cluster, clusterId: file.clusterId, group: group.name, member: member.name, host: member.host });
       if (!place.socketDir.startsWith(place.homeDir)) await rm(place.socketDir, { recursive: true, force: true });
       const cgroup = await findCgroup(place.cgroupOf(member.name));
       if (cgroup !== null && !(await cgroup.populated())) await cgroup.remove();

@@ -1,5 +1,5 @@
 /** The CLI's own small files, with errors that a person may read. */
-import { lstat, mkdir, readFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { writeDurably } from '../durable.ts';
@@ -54,3 +54,6 @@ function writeError(file: string, cause: unknown): unknown {
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return new PgorbitError('permission', `${file} may not be written by this user`, { hint: 'run pgorbit as the user who owns the folder, or set PGORBIT_HOME to another', cause });
   return cause;
 }
+
+/** Is there a folder (or a link to one) at `path`? */
+export const isFolder = (path: string): Promise<boolean> => stat(path).then((found) => found.isDirectory(), () => false);

@@ -8,6 +8,7 @@ import { placeOf } from '../group/member/place.ts';
 import type { ClusterSpec, GroupSpec, MemberSpec, Role } from '../group/model.ts';
 import { agentDir } from '../home.ts';
 import { readApplied, type ClusterFile } from './admin.ts';
+import { storageOf } from './plan/storage.ts';
 
 export async function readLocalStatus(home: string, file: ClusterFile): Promise<StatusDocument> {
   const applied = await readApplied(home, file.cluster);
@@ -42,13 +43,12 @@ async function readGroup(home: string, file: ClusterFile, spec: ClusterSpec, gro
 }
 
 async function readMember(home: string, file: ClusterFile, spec: ClusterSpec, group: GroupSpec, member: MemberSpec): Promise<MemberStatus> {
-  const volume = group.volume === null ? null : (spec.volumes[group.volume]?.path ?? null);
-  const { dataDir } = placeOf({ home, volume, cluster: file.cluster, clusterId: file.clusterId, group: group.name, member: member.name, host: member.host });
+  const { dataDir } = placeOf({ home, ...storageOf(spec, group, member), cluster: file.cluster, clusterId: file.clusterId, group: group.name, member: member.name, host: member.host });
   const postmaster = await adoptPostgres(dataDir);
   postmaster?.release();
   const standby = await access(join(dataDir, 'standby.signal')).then(() => true, () => false);
   // A promotion removes the file, so it tells the role better than the manifest, which names the first primary.
-  const role: Role = postmaster === null ? member.role : standby ? 'replica' : 'primary';
+  const role: Role = postmaster === null ? member.role : !standby ? 'primary' : member.role === 'primary' ? 'replica' : member.role;
   return {
     name: member.name, role, host: member.host, address: spec.hosts[member.host]?.address ?? '', port: member.port ?? 0, pid: postmaster?.id.pid ?? null,
     state: postmaster === null ? 'stopped' : 'running', step: null, timeline: null, lsn: null, lagBytes: null, lagMs: null, voter: false, synchronous: false, pendingRestart: [], error: null,

@@ -7,7 +7,7 @@ import { findEngine, type Engine } from '../engine/find.ts';
 import { postgresOsUser, requireUserName } from '../engine/osuser.ts';
 import { PgorbitError, toReport, type ErrorReport } from '../errors.ts';
 import type { ClusterSpec, VolumeSpec } from '../group/model.ts';
-import { volumeMemberDir } from '../home.ts';
+import { placeOf } from '../group/member/place.ts';
 import { volumeFacts } from '../volume/facts.ts';
 import { isMounted, requireRoom } from '../volume/image.ts';
 import { imageFileOf, readImageRecord } from '../volume/image-record.ts';
@@ -19,6 +19,7 @@ import { nearestFolder } from './files.ts';
 import { memoryFacts } from './machine.ts';
 import { chooseImageFs, imageObstacle } from './plan/image.ts';
 import { judgeMemory } from './plan/memory.ts';
+import { storageOf } from './plan/storage.ts';
 import { FIRST_AGENT_PORT, newMembers } from './plan/ports.ts';
 
 export interface PreflightInput {
@@ -97,16 +98,25 @@ const inUse = (what: string, address: string, port: number): PgorbitError =>
     hint: `\`ss -ltnp sport = :${port}\` names it; stop it, name another port, or name none and let pgorbit choose`,
   });
 
-async function checkMember(input: PreflightInput, member: { group: string; member: string; address: string; port: number | null }): Promise<void> {
-  const { after, clusterId } = input;
+async function checkMember(input: PreflightInput, member: { group: string; member: string; host: string; address: string; port: number | null }): Promise<void> {
+  const { home, after, clusterId } = input;
   if (member.port !== null) {
     const free = await findPort({ address: member.address, from: member.port, except: [], exactly: true });
     if (free === null) throw inUse(`member ${member.member}`, member.address, member.port);
   }
-  const volume = after.volumes[after.groups[member.group]?.volume ?? ''];
-  if (volume === undefined) return;
+  const group = after.groups[member.group];
+  const wanted = group?.members[member.member];
+  if (group === undefined || wanted === undefined) return;
+  const storage = storageOf(after, group, wanted);
+  const { dir } = placeOf({ home, ...storage, cluster: after.cluster, clusterId: clusterId ?? '', group: group.name, member: wanted.name, host: wanted.host });
   // A new cluster has no id yet: whatever bears a marker is another's.
-  await readOwnMarker(volumeMemberDir(volume.path, after.cluster, member.group, member.member), { clusterId: clusterId ?? '', group: member.group, member: member.member });
+  await readOwnMarker(dir, { clusterId: clusterId ?? '', group: group.name, member: wanted.name });
+  // Volumes are looked at as a whole.
+  if (storage.volume !== null || wanted.volume !== null) return;
+  const there = await nearestFolder(dir);
+  const { level } = judgeSpace(await readSpace(there));
+  if (level !== 'refuse' && level !== 'critical') return;
+  throw new PgorbitError('volume-full', `member ${wanted.name} cannot be made in ${dir}: the file system there is nearly full`, { hint: `free space there (\`df -h ${there}\`), or give the member another \`path\`` });
 }
 
 async function checkVolume({ before, after, mountedLater }: PreflightInput, volume: VolumeSpec, notes: string[]): Promise<void> {
@@ -124,12 +134,17 @@ async function checkVolume({ before, after, mountedLater }: PreflightInput, volu
   }
   const opened = await openVolume(there, volume.driver);
   notes.push(`volume ${volume.name}: driver ${opened.driver}, because ${opened.why}`);
-  const grows = newMembers(before, after).some((member) => after.groups[member.group]?.volume === volume.name);
+  const grows = newMembers(before, after).some((member) => isOn(after, member, volume.name));
   if (!grows) return;
   const { level, sentence } = judgeSpace(await readSpace(there));
   if (level === 'refuse' || level === 'critical') {
     throw new PgorbitError('volume-full', `no member can be made on volume ${volume.name} (${there}): ${sentence ?? 'it is full'}`, { hint: 'free space there, `pgorbit volume grow`, or name another path' });
   }
+}
+
+function isOn({ groups }: ClusterSpec, { group, member }: { group: string; member: string }, volume: string): boolean {
+  const wanted = groups[group]?.members[member];
+  return wanted !== undefined && wanted.path === null && wanted.role !== 'logger' && (wanted.volume ?? groups[group]?.volume) === volume;
 }
 
 async function checkMemory({ after }: PreflightInput): Promise<void> {

@@ -27,8 +27,8 @@ async function pgorbit(...argv: string[]): Promise<{ code: number; out: string; 
 }
 
 describe('the command line', () => {
-  const nested = ['add replica', 'volume create', 'volume list', 'volume du', 'volume reclaim', 'volume grow', 'volume check'];
-  const single = COMMANDS.filter(({ name, hidden }) => hidden !== true && name !== 'add' && name !== 'volume').map(({ name }) => name);
+  const nested = ['add replica', 'add logger', 'add standby', 'wal ls', 'wal verify', 'volume create', 'volume list', 'volume du', 'volume reclaim', 'volume grow', 'volume check'];
+  const single = COMMANDS.filter(({ name, hidden }) => hidden !== true && name !== 'add' && name !== 'volume' && name !== 'wal').map(({ name }) => name);
 
   it.each([...single, ...nested])('has help with an example for %s', async (name) => {
     const { code, out, err } = await pgorbit(...name.split(' '), '--help');
@@ -58,7 +58,10 @@ describe('the command line', () => {
     ['settings that are none', ['set', 'main']],
     ['a size that is none', ['volume', 'create', 'v', '--size', 'huge']],
     ['following as one document', ['events', '-f', '--json']],
-    ['a role that is not built', ['add', 'logger']],
+    ['a role that there is not', ['add', 'arbiter']],
+    ['a volume for a replica', ['add', 'replica', '--volume', 'v']],
+    ['WAL of nothing', ['wal', 'ls']],
+    ['WAL of two things', ['wal', 'verify', '--member', 'n1', 'x']],
     ['a command of commands alone', ['volume']],
     ['a file that is not there', ['up', 'nowhere.yaml']],
     ['a folder as manifest', ['up', '.']],
@@ -70,7 +73,7 @@ describe('the command line', () => {
     expect(readdirSync(home)).toEqual([]);
   });
 
-  it.each([['status'], ['sql', '-c', 'select 1'], ['switchover'], ['down'], ['destroy', '--yes'], ['logs', 'n1'], ['events'], ['uri'], ['volume', 'du'], ['restart']])('says that there is no cluster: %s', async (...argv) => {
+  it.each([['status'], ['sql', '-c', 'select 1'], ['switchover'], ['down'], ['destroy', '--yes'], ['logs', 'n1'], ['events'], ['uri'], ['volume', 'du'], ['restart'], ['add', 'logger'], ['wal', 'ls', '--member', 'n1']])('says that there is no cluster: %s', async (...argv) => {
     const { code, err } = await pgorbit(...argv);
     expect(code).toBe(2);
     expect(err).toContain('there is no cluster');

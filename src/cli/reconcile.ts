@@ -7,6 +7,7 @@ import { PgorbitError } from '../errors.ts';
 import type { ClusterSpec } from '../group/model.ts';
 import { clusterDir } from '../home.ts';
 import { diffSpecs, formatChanges, type Change } from '../manifest/diff.ts';
+import { notesOn } from '../manifest/notes.ts';
 import { Interrupted, type Context } from './context.ts';
 import { carryOut } from './carry-out.ts';
 import type { DemoVolume } from './demo.ts';
@@ -102,6 +103,7 @@ async function check(context: Context, wish: Wish): Promise<Plan> {
     });
     context.progress.note(`engine: PostgreSQL ${engine.version} in ${engine.bin}`);
     for (const note of wish.demo === null ? notes : [`volume: ${wish.demo.why}`]) context.progress.note(note);
+    for (const note of notesOn(spec)) context.progress.note(note);
   }
   return { wish, spec, changes, present };
 }

@@ -1,6 +1,6 @@
 /** Stops a cluster on this machine: members by their agents, and by hand what runs without one. */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { runningAgent, stopAgent } from '../agent/launch.ts';
 import { endStarting } from '../agent/starting.ts';
 import { adoptPostgres, stopPostgres } from '../engine/postmaster.ts';
@@ -10,6 +10,7 @@ import { agentDir, clusterDir } from '../home.ts';
 import type { ClusterFile } from './admin.ts';
 import { Cluster } from './cluster.ts';
 import type { Context, Deadline } from './context.ts';
+import { ownFolders } from './plan/storage.ts';
 
 const POLL_MS = 50;
 
@@ -70,15 +71,22 @@ async function stopStrays(context: Context, file: ClusterFile, spec: ClusterSpec
   }
 }
 
-/** The data directories of the cluster's members on its volumes and in its home, those set aside too. */
+/** The data directories of the cluster's members on its volumes, in its home and in folders of their own, those set aside too. */
 async function dataDirs(context: Context, file: ClusterFile, spec: ClusterSpec | null): Promise<string[]> {
   const dirs = (await Promise.all(Object.values(spec?.volumes ?? {}).map((volume) => memberDirs(volume.path, file.cluster)))).flat();
-  const local: string[] = [];
+  const local = (await Promise.all((spec === null ? [] : ownFolders(spec)).map(ownDirs))).flat();
   for (const { host } of file.agents) {
     const members = join(clusterDir(context.home, file.cluster), host, 'members');
     for (const group of await names(members)) for (const member of await names(join(members, group))) local.push(join(members, group, member, 'storage'));
   }
   return [...dirs, ...local].map((dir) => join(dir, 'data'));
+}
+
+/** A member's own folder, where it is there, and those beside it that were set aside or left half made. */
+export async function ownDirs(folder: string): Promise<string[]> {
+  const name = basename(folder);
+  const mine = (entry: string): boolean => entry === name || entry.startsWith(`${name}.aside-`) || entry === `.${name}.pgorbit-new` || entry === `.${name}.pgorbit-gone`;
+  return (await names(dirname(folder))).filter(mine).map((entry) => join(dirname(folder), entry));
 }
 
 /** What lies on a volume for the cluster: a folder a member. */

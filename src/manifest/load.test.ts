@@ -7,6 +7,7 @@ import { demoManifest } from './demo.ts';
 import { manifestJsonSchema } from './json-schema.ts';
 import { loadManifest } from './load.ts';
 import type { LoadOptions } from './load.ts';
+import { notesOn } from './notes.ts';
 
 function load(text: string, options: Partial<LoadOptions> = {}): ClusterSpec {
   const loaded = loadManifest(text, { file: 'm.yaml', baseDir: '/srv/shop', ...options });
@@ -189,6 +190,13 @@ describe('what is shipped', () => {
     expect(Object.values(spec.groups['main']!.members).map((m) => `${m.role} on ${spec.hosts[m.host]!.address}`)).toEqual([
       'primary on 127.0.0.11', 'replica on 127.0.0.12', 'replica on 127.0.0.13',
     ]);
+  });
+
+  it('examples/three-node.yaml loads: three voters on three hosts, two with data', () => {
+    const spec = load(readFileSync(new URL('examples/three-node.yaml', root), 'utf8'));
+    expect(spec.groups['main']).toMatchObject({ storage: 'local', volume: null, commit: 'quorum' });
+    expect(Object.values(spec.groups['main']!.members).map((m) => `${m.role} on ${m.host}`)).toEqual(['primary on h1', 'replica on h2', 'logger on h3']);
+    expect(notesOn(spec)).toEqual([]);
   });
 
   it('the demo loads, and the example of it is the same text', async () => {

@@ -1,8 +1,9 @@
-import { PgorbitError } from '../../errors.ts';
-import { addMember } from '../../manifest/edit.ts';
-import type { Role } from '../../group/model.ts';
-import type { Declare, Define } from '../command.ts';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { PgorbitError } from '../../errors.ts';
+import type { Role } from '../../group/model.ts';
+import { addMember } from '../../manifest/edit.ts';
+import type { Declare, Define } from '../command.ts';
 import { editManifest } from '../edit.ts';
 import { chooseGroup, nextHost, nextName } from '../plan/names.ts';
 import { parseCount } from '../print/units.ts';
@@ -12,12 +13,14 @@ interface Options {
   host?: string;
   port?: string;
   group?: string;
+  path?: string;
+  volume?: string;
 }
 
 export const define: Define = (command, declare) => {
-  kind(command, declare, 'replica', 'a member that follows the primary and serves reads');
+  kind(command, declare, 'replica', 'a member that follows the primary, serves reads and may take over');
   kind(command, declare, 'logger', 'a member that stores WAL and votes, without data');
-  kind(command, declare, 'standby', 'a member that follows at a distance, on storage of its own');
+  kind(command, declare, 'standby', 'a member that follows at a distance, on storage of its own, without a vote');
 };
 
 function kind(parent: Command, declare: Declare, role: Exclude<Role, 'primary'>, summary: string): void {
@@ -27,10 +30,13 @@ function kind(parent: Command, declare: Declare, role: Exclude<Role, 'primary'>,
     .summary(summary)
     .option('-n, --name <name>', 'its name (default: the next free n1, n2, …)')
     .option('--host <host>', 'the host that it runs on (default: the one with the fewest members)')
-    .option('-p, --port <port>', "PostgreSQL's port (default: a free one)")
-    .option('-g, --group <name>', 'the group, where the cluster has several');
+    .option('-p, --port <port>', `the port of ${role === 'logger' ? 'the logger' : 'PostgreSQL'} (default: a free one)`)
+    .option('-g, --group <name>', 'the group, where the cluster has several')
+    .option('--path <folder>', `its folder${role === 'replica' ? ', in a group with local storage' : ''} (default: in the home of its agent)`);
+  if (role === 'standby') command.option('--volume <name>', 'its own volume, one of the manifest');
   declare<Options>(command, `pgorbit add ${role}\npgorbit add ${role} --name n4 --host h2 --port 5440`, async (context, _operands, options) => {
     const port = options.port === undefined ? null : parseCount(options.port, '--port', 1, 65_535);
+    const path = options.path === undefined ? null : resolve(context.cwd, options.path);
     let made = '';
     const outcome = await editManifest(context, { command: `add ${role}` }, ({ text, spec }) => {
       const group = spec.groups[chooseGroup(Object.keys(spec.groups), options.group)];
@@ -39,7 +45,7 @@ function kind(parent: Command, declare: Declare, role: Exclude<Role, 'primary'>,
         throw new PgorbitError('no-such-host', `there is no host ${JSON.stringify(options.host)} in the manifest`, { hint: `the hosts are: ${Object.keys(spec.hosts).join(', ')}` });
       }
       made = options.name ?? nextName(spec);
-      return addMember(text, group.name, { name: made, host: options.host ?? nextHost(spec, group), role, port, volume: null, path: null });
+      return addMember(text, group.name, { name: made, host: options.host ?? nextHost(spec, group), role, port, volume: options.volume ?? null, path });
     });
     context.out.text(`${made} is part of the cluster.\n`);
     context.out.document({ added: [made], changes: outcome.changes, status: outcome.status });

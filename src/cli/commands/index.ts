@@ -34,6 +34,7 @@ export const COMMANDS: readonly Entry[] = [
   { name: 'logs', group: CARE, summary: "a member's PostgreSQL log", load: () => import('./logs.ts') },
   { name: 'events', group: CARE, summary: 'what happened in the cluster', load: () => import('./events.ts') },
   { name: 'volume', group: CARE, summary: 'make, measure and mend shared volumes', load: () => import('./volume.ts') },
+  { name: 'wal', group: CARE, summary: "look into a logger's or server's WAL", load: () => import('./wal.ts') },
   { name: 'doctor', group: CARE, summary: 'what this machine lacks, and the command that mends it', load: () => import('./doctor.ts') },
   { name: 'version', group: CARE, summary: 'the version of pgorbit', load: () => import('./version.ts') },
   { name: 'agent', group: CARE, summary: 'run the agent of a host', hidden: true, load: () => import('./agent.ts') },

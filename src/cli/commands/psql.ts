@@ -8,6 +8,7 @@ import { PgorbitError } from '../../errors.ts';
 import { findPsql } from '../psql.ts';
 import { chooseGroup, chooseMember } from '../plan/names.ts';
 import { libpqEnvironment } from '../plan/libpq.ts';
+import { answering } from '../plan/uri.ts';
 
 interface Options {
   member?: string;
@@ -30,7 +31,7 @@ export const define: Define = (command, declare) => {
     const env = await withCluster(context, async (cluster) => {
       const { groups } = await cluster.call('GET /v1/status', {}, { signal: context.signal });
       const { superuser } = await fetchSecrets(cluster);
-      if (options.member !== undefined) return libpqEnvironment([chooseMember(groups, options.member).member], superuser, context.env);
+      if (options.member !== undefined) return libpqEnvironment([answering(chooseMember(groups, options.member).member)], superuser, context.env);
       const name = chooseGroup(groups.map((group) => group.name), options.group);
       return libpqEnvironment(groups.find((group) => group.name === name)?.members ?? [], superuser, context.env);
     });

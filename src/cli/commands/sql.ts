@@ -5,7 +5,7 @@ import { withCluster } from '../cluster.ts';
 import { Interrupted, type Context } from '../context.ts';
 import { chooseGroup, chooseMember } from '../plan/names.ts';
 import { splitStatements } from '../plan/statements.ts';
-import type { Place } from '../plan/uri.ts';
+import { answering, type Place } from '../plan/uri.ts';
 import { renderRows, type ResultTable } from '../print/rows.ts';
 import { renderServerError } from '../print/sql-error.ts';
 import { isServerError, openSql, type SqlSession } from '../sql.ts';
@@ -28,7 +28,7 @@ export const define: Define = (command, declare) => {
     await withCluster(context, async (cluster) => {
       const { groups } = await cluster.call('GET /v1/status', {}, { signal: context.signal });
       const session = await openSql({
-        member: options.member === undefined ? primaryIn(groups, options.group) : chooseMember(groups, options.member).member,
+        member: options.member === undefined ? primaryIn(groups, options.group) : answering(chooseMember(groups, options.member).member),
         account: (await fetchSecrets(cluster)).superuser,
         database: options.db ?? 'postgres',
         timeoutMs: context.timeoutMs,

@@ -3,7 +3,7 @@ import type { Define } from '../command.ts';
 import { withCluster } from '../cluster.ts';
 import { fetchSecrets } from '../access.ts';
 import { chooseGroup, chooseMember } from '../plan/names.ts';
-import { endpointUri, memberUri, type Endpoint } from '../plan/uri.ts';
+import { answering, endpointUri, memberUri, type Endpoint } from '../plan/uri.ts';
 
 interface Options {
   member?: string;
@@ -30,7 +30,7 @@ export const define: Define = (command, declare) => {
       const uri =
         options.member === undefined
           ? endpointUri(endpoint, status.groups.find((group) => group.name === chooseGroup(status.groups.map((one) => one.name), options.group))?.members ?? [], uriOptions)
-          : memberUri(chooseMember(status.groups, options.member).member, uriOptions);
+          : memberUri(answering(chooseMember(status.groups, options.member).member), uriOptions);
       context.out.text(`${uri}\n`);
       context.out.document({ uri });
     });

@@ -9,7 +9,7 @@ import type { Place } from './uri.ts';
  */
 export function libpqEnvironment(members: readonly Place[], account: Account, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.fromEntries(Object.entries(env).filter(([name]) => !/^PG(HOST|HOSTADDR|PORT|USER|PASSWORD|PASSFILE|SERVICE|SERVICEFILE|TARGETSESSIONATTRS)$/.test(name)));
-  const ordered = members.toSorted((a, b) => Number(b.role === 'primary') - Number(a.role === 'primary'));
+  const ordered = members.filter((member) => member.role !== 'logger').sort((a, b) => Number(b.role === 'primary') - Number(a.role === 'primary'));
   return {
     ...kept,
     PGHOST: ordered.map((member) => member.address).join(','),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { libpqEnvironment } from './libpq.ts';
-import { endpointUri, memberUri, withoutPassword, type Place } from './uri.ts';
+import { answering, endpointUri, memberUri, withoutPassword, type Place } from './uri.ts';
 
 const account = { user: 'postgres', password: 'p@:/ß' };
 const options = { account, database: 'my db' };
@@ -35,6 +35,14 @@ describe('uri', () => {
 
   it('hides the password', () => {
     expect(withoutPassword(endpointUri('rw', members, options))).toMatch(/^postgresql:\/\/postgres@127/);
+  });
+
+  it('leaves loggers out, and refuses one that is named', () => {
+    const logger = place('n5', 'logger', 5436);
+    expect(endpointUri('ro', [...members, logger], options)).not.toContain('5436');
+    expect(libpqEnvironment([...members.slice(0, 2), logger], account, {})['PGPORT']).toBe('5434,5433');
+    expect(() => answering(logger)).toThrow('n5 is a logger: it stores WAL and answers no SQL');
+    expect(answering(members[0]!)).toBe(members[0]);
   });
 
   it('gives libpq the same by its environment, and drops what would lead elsewhere', () => {

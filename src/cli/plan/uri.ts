@@ -23,6 +23,12 @@ export interface UriOptions {
   balance?: boolean;
 }
 
+/** The member, if it answers SQL. Throws `usage` for a logger. */
+export function answering<P extends { name: string; role: string }>(member: P): P {
+  if (member.role !== 'logger') return member;
+  throw new PgorbitError('usage', `${member.name} is a logger: it stores WAL and answers no SQL`, { hint: `name a member with data; \`pgorbit wal ls --member ${member.name}\` shows what a logger has` });
+}
+
 /** The URI of one member. */
 export function memberUri(member: Place, options: UriOptions): string {
   return render([member], {}, options);

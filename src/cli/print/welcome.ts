@@ -22,7 +22,7 @@ export function renderWelcome({ status, took, uris, hidden }: Welcome, style: St
   const [group] = status.groups;
   const replica = group?.members.find((member) => member.role === 'replica')?.name ?? 'n2';
   const tries: [string, string][] = [
-    ['pgorbit status', 'who does what, and what the volume holds'],
+    ['pgorbit status', `who does what, and ${status.volumes.length === 0 ? 'how far each of them is' : 'what the volume holds'}`],
     [`pgorbit sql -c 'select version()'`, 'SQL with nothing but Node'],
     ['pgorbit add replica', 'one more reader, in seconds'],
     [`pgorbit switchover --to ${replica}`, 'hand over the writing'],
