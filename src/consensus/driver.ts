@@ -4,6 +4,7 @@
  */
 import type { CasResult } from '../state/store.ts';
 import type { Clock } from './clock.ts';
+import { isFromLeader } from './contact.ts';
 import { leaseTicks } from './core/state.ts';
 import { Raft, type RaftStatus } from './core/raft.ts';
 import type { ConfChange, Message, Ready } from './core/types.ts';
@@ -68,6 +69,8 @@ export class Driver {
   #pumping: Promise<void> = Promise.resolve();
   #stopped = false;
   #tickWaits = false;
+  /** A pause of this process has been made up for since a leader was last heard. */
+  #forgiven = false;
   #lastTick: number;
   #cancelTick: (() => void) | undefined;
 
@@ -117,6 +120,7 @@ export class Driver {
   }
 
   receive(message: Message): void {
+    if (isFromLeader(message)) this.#forgiven = false;
     this.#enqueue(() => this.#raft.step(message));
   }
 
@@ -253,26 +257,38 @@ export class Driver {
     for (const { abandon } of this.#inbox.splice(0)) abandon?.();
   }
 
-  /** Never more ticks than time has passed: others' promises are counted in them. A missed tick is not made up for. */
+  /**
+   * Never more ticks than time has passed: others' promises are counted in them. A missed tick is not made up for. After a
+   * long pause (this process had no turn) even the silence before it does not count: once, so that a machine on which
+   * every tick is late still replaces a leader that is gone.
+   */
   #scheduleTick(): void {
     const { clock, timing } = this.#options;
     if (this.#stopped) return;
     this.#cancelTick = clock.after(Math.max(1, this.#lastTick + timing.tickMs - clock.now()), () => {
       const now = clock.now();
       if (now >= this.#lastTick + timing.tickMs) {
+        const late = now - this.#lastTick - timing.tickMs;
         this.#lastTick = now;
-        this.#tick();
+        this.#tick(late);
       }
       this.#scheduleTick();
     });
   }
 
-  #tick(): void {
+  /** @param late ms */
+  #tick(late: number): void {
+    const { tickMs, electionMs } = this.#options.timing;
     // Behind a slow disk ticks do not pile up: time in which nothing could be done does not count against a leader.
     if (this.#tickWaits) return;
     this.#tickWaits = true;
     this.#enqueue(() => {
       this.#tickWaits = false;
+      if (late >= tickMs) this.#raft.hurryHeartbeat();
+      if (late > electionMs / 2 && !this.#forgiven) {
+        this.#forgiven = true;
+        this.#raft.restartElectionTimer();
+      }
       const before = this.#options.clock.now();
       this.#raft.tick();
       this.#tickTimes.note(this.#raft.status().ticks, before);

@@ -80,6 +80,30 @@ describe('RaftStore', () => {
     expect(await cluster.during(cluster.store('solo').read('k'))).toMatchObject({ value: 1 });
   });
 
+  it('knows how long ago the leader was heard, and whether it leads itself', async () => {
+    cluster = await TestCluster.of(THREE);
+    const leader = await cluster.leader();
+    const [one, two] = others(leader) as [string, string];
+    await cluster.advance(3000);
+    expect(cluster.store(leader).contact()).toEqual({ leader, heardMsAgo: Infinity, leading: true });
+    expect(cluster.store(one).contact()).toMatchObject({ leader, leading: false });
+    expect(cluster.store(one).contact().heardMsAgo).toBeLessThan(310);
+    cluster.partition([one]);
+    await cluster.advance(5);
+    const before = cluster.store(one).contact().heardMsAgo;
+    await cluster.advance(500);
+    expect(cluster.store(one).contact().heardMsAgo).toBe(before + 500);
+    // Cut off, it asks for votes in no new term; whoever leads the others from now on is another matter.
+    cluster.partition([leader]);
+    await cluster.advance(5000);
+    expect(cluster.store(leader).contact()).toEqual({ leader: null, heardMsAgo: Infinity, leading: false });
+    const next = await cluster.leader();
+    const follower = next === one ? two : one;
+    expect(cluster.store(follower).contact()).toMatchObject({ leader: next, leading: false });
+    expect(cluster.store(follower).contact().heardMsAgo).toBeLessThan(310);
+    expect(cluster.store(next).contact()).toEqual({ leader: next, heardMsAgo: Infinity, leading: true });
+  });
+
   it('ends a leadership for its listeners before another begins', async () => {
     cluster = await TestCluster.of(THREE);
     // Nobody asks: only what the stores tell of themselves counts here.

@@ -7,6 +7,7 @@ import { PgorbitError } from '../errors.ts';
 import type { CasResult, Leadership, StateStore, Versioned } from '../state/store.ts';
 import { Asks } from './asks.ts';
 import { systemClock, type Clock } from './clock.ts';
+import { Contact, isFromLeader } from './contact.ts';
 import type { RaftStatus } from './core/raft.ts';
 import type { Conf } from './core/types.ts';
 import { Driver, type Timing } from './driver.ts';
@@ -40,6 +41,19 @@ export interface RaftStoreOptions {
   onError: (error: unknown) => void;
 }
 
+/** How this agent stands with whoever leads, at the moment in which it is asked. */
+export interface LeaderContact {
+  leader: string | null;
+  /**
+   * ms of the monotonic clock since a message of the leader of the present term was read from its connection; Infinity
+   * when none was, and in the leader itself. The message may have been under way for any time before: nobody may take
+   * this for a lease. A lease counts from the moment at which its holder asked for it.
+   */
+  heardMsAgo: number;
+  /** This agent leads, and its own lease lasts. */
+  leading: boolean;
+}
+
 export const DEFAULT_TIMING: Timing = { tickMs: 100, heartbeatMs: 250, electionMs: 1000 };
 
 export class RaftStore implements StateStore {
@@ -49,6 +63,7 @@ export class RaftStore implements StateStore {
   readonly #watchers: Watchers;
   readonly #asks: Asks;
   readonly #leadership: LeadershipWatch;
+  readonly #contact = new Contact();
   readonly #wakers = new Set<() => void>();
   #driver: Driver | undefined;
   #desk: LeaderDesk | undefined;
@@ -144,6 +159,11 @@ export class RaftStore implements StateStore {
 
   leadership(): Leadership {
     return this.#leadership.now();
+  }
+
+  contact(): LeaderContact {
+    const { leader, self, term } = this.#leadership.now();
+    return { leader, heardMsAgo: this.#contact.heardMsAgo(term, this.#options.clock.now()), leading: self };
   }
 
   onLeadership(onChange: (leadership: Leadership) => void): () => void {
@@ -304,9 +324,12 @@ export class RaftStore implements StateStore {
       return;
     }
     const message = parsed.envelope;
-    if (message.kind === 'raft') this.#driver!.receive(fromWire(message.message));
-    else if (message.kind === 'answer') this.#asks.answered(from, message.id, message.answer);
-    else this.#serve(from, message.id, message.ask);
+    if (message.kind === 'raft') {
+      if (isFromLeader(message.message)) this.#contact.heard(message.message, this.#driver!.status().term, this.#options.clock.now());
+      this.#driver!.receive(fromWire(message.message));
+    }
+    if (message.kind === 'answer') this.#asks.answered(from, message.id, message.answer);
+    if (message.kind === 'ask') this.#serve(from, message.id, message.ask);
   }
 
   #serve(from: string, id: string, ask: Ask): void {

@@ -83,6 +83,21 @@ export class Raft {
     }
   }
 
+  /**
+   * The node itself stood still: what it did not hear meanwhile says nothing of the leader, whose messages are yet to be
+   * read. Only its own candidacy waits longer; promises to others are left as they are.
+   */
+  restartElectionTimer(): void {
+    this.#mayChange();
+    this.#state.electionElapsed = 0;
+  }
+
+  /** The node is slower than its ticks: a leader writes at the next one, whatever the number of ticks since the last heartbeat. */
+  hurryHeartbeat(): void {
+    this.#mayChange();
+    this.#state.heartbeatElapsed = this.#state.options.heartbeatTicks;
+  }
+
   /** Tries to become the leader now instead of waiting for the election timeout, unless a leader was heard of late. */
   campaign(): void {
     this.#mayChange();
