@@ -3,18 +3,22 @@
  * belongs to one Lifecycle; its members' postgres processes belong to nobody and outlive it.
  */
 import { join } from 'node:path';
-import type { AgentConfig } from './config.ts';
+import type { AgentAddress, AgentConfig } from './config.ts';
 import { agentOf } from './config.ts';
+import type { Credentials } from './credentials.ts';
 import { Decider } from './decider.ts';
 import { ClusterView } from './documents.ts';
+import { Enrolment } from './enrolment.ts';
 import { handlersOf } from './handlers.ts';
 import type { Identity } from './identity/ca.ts';
 import { HostMembers } from './members.ts';
 import { reclaimWal } from './reclaim.ts';
 import { Reporter, type ReportRequest } from './reporter.ts';
-import { RpcClient } from './rpc/client.ts';
+import type { RpcClient } from './rpc/client.ts';
 import { startRpcServer, type RpcServer } from './rpc/server.ts';
 import { AgentStreams } from './rpc/streams.ts';
+import type { Ending } from './run.ts';
+import { Standing } from './standing.ts';
 import { HostVolumes } from './volumes.ts';
 import { settleVoters } from './voters.ts';
 import type { Leadership } from '../state/store.ts';
@@ -30,6 +34,8 @@ import { rotateLog } from '../observe/rotate.ts';
 
 /** A lost host's part is taken over within 3 s: an election begins after one to two election timeouts. */
 const TIMING = { tickMs: 100, heartbeatMs: 200, electionMs: 1_000 };
+/** A primary that has lost its lease is stopped within this and the time that its stop takes. */
+const LEASE_LOOK_MS = 100;
 const VOTERS_EVERY_MS = 1_000;
 const ROTATE_EVERY_MS = 60_000;
 /** Bytes; one older file of this size is kept. */
@@ -46,7 +52,7 @@ export interface AgentOptions {
   user: OsUser | null;
   log: Log;
   /** Called once, when the agent is asked to end. */
-  onShutdown: (stopMembers: boolean) => void;
+  onShutdown: (ending: Ending) => void;
 }
 
 export class Agent {
@@ -60,10 +66,11 @@ export class Agent {
   readonly volumes: HostVolumes;
   readonly members: HostMembers;
   readonly decider: Decider;
+  readonly enrolment: Enrolment;
   readonly now = (): number => performance.now();
   readonly #life: Lifecycle;
   readonly #options: AgentOptions;
-  readonly #clients: Map<string, RpcClient>;
+  readonly #standing: Standing;
   readonly #reporter: Reporter;
   #server: RpcServer | null = null;
   #unwatch: () => void = () => undefined;
@@ -72,7 +79,6 @@ export class Agent {
     const { config, identity, home, log } = options;
     const dir = agentDir(home, config.cluster, config.host);
     const onError = (error: unknown, what: string): void => log.error({ err: error, what }, 'a background task failed');
-    const clients = new Map(config.agents.map((agent) => [agent.host, new RpcClient(agent, identity)]));
     const storage = await FileLog.open(raftDir(dir));
     for (const note of storage.notes) log.warn({ note }, 'the consensus log was put right');
     const transport = new AgentStreams({ self: config.host, peers: config.agents.filter(({ host }) => host !== config.host), identity, log, now: () => performance.now() });
@@ -80,37 +86,46 @@ export class Agent {
       self: config.host, storage, transport, timing: TIMING,
       onFatal: (error) => {
         log.error({ err: error }, 'this agent takes no further part in the consensus: it ends, and its members go on');
-        options.onShutdown(false);
+        options.onShutdown({ stopMembers: false, leave: false, asked: false });
       },
       onError: (error) => onError(error, 'consensus'),
     });
     if (storage.blank && config.founders.includes(config.host)) await store.bootstrap(config.founders);
-    return new Agent(options, { store, transport, clients, events: new EventLog({ file: join(dir, 'events.jsonl'), host: config.host, onError }), life: new Lifecycle(onError) });
+    return new Agent(options, { store, transport, events: new EventLog({ file: join(dir, 'events.jsonl'), host: config.host, onError }), life: new Lifecycle(onError) });
   }
 
-  private constructor(options: AgentOptions, parts: { store: RaftStore; transport: AgentStreams; clients: Map<string, RpcClient>; events: EventLog; life: Lifecycle }) {
-    const { store, transport, clients, events, life } = parts;
+  private constructor(options: AgentOptions, parts: { store: RaftStore; transport: AgentStreams; events: EventLog; life: Lifecycle }) {
+    const { store, transport, events, life } = parts;
     this.home = options.home;
     this.config = options.config;
     this.log = options.log;
     this.#options = options;
-    this.#clients = clients;
     this.#life = life;
     this.store = store;
     this.events = events;
     this.transport = transport;
+    const { home, config, identity, log } = options;
+    this.#standing = new Standing({
+      dir: agentDir(home, config.cluster, config.host), config, identity, store, log,
+      onAgents: (agents) => transport.setPeers(agents.filter(({ host }) => host !== config.host)),
+      onIdentity: (renewed) => {
+        this.#server?.setIdentity(renewed);
+        transport.identify(renewed);
+      },
+    });
     this.view = new ClusterView(store, () => this.#changed());
     const tell = (event: EventDraft): void => {
       const { level, kind, group, member, message } = this.events.append(event);
       this.log[level === 'warning' ? 'warn' : level]({ kind, group, member }, message);
     };
+    this.enrolment = new Enrolment({ config, store, view: this.view, tell });
     this.volumes = new HostVolumes({ view: this.view, tell, log: this.log, now: this.now });
     this.members = new HostMembers({
       home: this.home, host: this.config.host, user: options.user, view: this.view, volumes: this.volumes, log: this.log, tell,
-      onReport: () => this.#reporter.soon(),
+      onReport: () => this.#reporter.soon(), takenMsAgo: () => this.#reporter.takenMsAgo(),
     });
     this.decider = new Decider({ store, view: this.view, exclusiveShare: (group) => this.volumes.exclusiveShare(group), tell, log: this.log, now: this.now });
-    this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), send: (id, request) => this.#report(id, request), now: this.now, log: this.log });
+    this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), leases: () => this.members.leases, send: (id, request) => this.#report(id, request), now: this.now, log: this.log });
     transport.handle({
       report: (request) => this.#takeReport(request),
       reportAnswered: (id, known) => this.#reporter.answered(id, known),
@@ -130,15 +145,17 @@ export class Agent {
     this.transport.start();
     this.store.start();
     this.#unwatch = this.store.onLeadership((leadership) => this.#led(leadership));
+    this.#standing.start(this.#life, this.view, this.enrolment);
     this.#changed();
     this.#reporter.start(this.#life);
     this.decider.start(this.#life);
     this.#life.every(ROTATE_EVERY_MS, 'rotating the log', async () => {
       await rotateLog(join(agentDir(this.home, this.config.cluster, this.config.host), 'agent.log'), AGENT_LOG_LIMIT);
     });
+    this.#life.every(LEASE_LOOK_MS, 'watching the lease', () => this.members.watchLease());
     this.#life.every(SPACE_EVERY_MS, 'watching volumes', () => this.#asLeader(() => this.volumes.watch()));
     this.#life.every(SHARE_WAL_EVERY_MS, 'sharing WAL', () => this.#asLeader(() => this.#shareWal()));
-    this.#life.every(VOTERS_EVERY_MS, 'settling the voters', () => this.#asLeader(() => settleVoters(this.store, this.view)));
+    this.#life.every(VOTERS_EVERY_MS, 'settling the voters', () => this.#asLeader(() => settleVoters(this.store, this.view, (host) => this.enrolment.forget(host))));
     return this.#server.port;
   }
 
@@ -151,22 +168,34 @@ export class Agent {
     await this.store.stop();
     await this.transport.stop();
     await this.#server?.close();
-    for (const client of this.#clients.values()) client.close();
+    this.#standing.directory.close();
   }
 
-  shutDown(stopMembers: boolean): void {
-    this.#options.onShutdown(stopMembers);
+  shutDown(ending: Omit<Ending, 'asked'>): void {
+    this.#options.onShutdown({ ...ending, asked: true });
   }
 
-  /** Throws `no-such-host` for a host that the cluster does not have. */
+  get credentials(): Credentials {
+    return this.#standing.credentials;
+  }
+
+  renewCertificate(): Promise<{ validTo: string; issuer: string }> {
+    return this.#standing.renew();
+  }
+
+  /** The agents that are known, this one too. */
+  agents(): AgentAddress[] {
+    return this.#standing.directory.list();
+  }
+
+  /** Throws `no-such-host` for a host that the cluster does not have, or that has not joined it. */
   clientOf(host: string): RpcClient {
-    const client = this.#clients.get(agentOf(this.config, host).host);
-    if (client === undefined) throw new Error(`no client for ${host}`);
-    return client;
+    return this.#standing.directory.clientOf(host);
   }
 
   #changed(): void {
     this.decider?.soon();
+    this.#standing.changed(this.#life);
     this.#life.run('following the documents', () => this.members.update());
   }
 

@@ -4,6 +4,9 @@
  * whichever agent got them, so that a client may ask any. What agents tell each other all the time goes over their
  * streams instead: rpc/streams.ts.
  */
+import type { AgentAddress } from './config.ts';
+import type { RotationStep } from './identity/authority-document.ts';
+import type { CertificateRequest } from './identity/request.ts';
 import type { ErrorReport } from '../errors.ts';
 import type { ClusterSpec, DriverName, OperateRequest, OperationResult, SecretsDocument } from '../group/model.ts';
 import type { OrbitEvent } from '../observe/event.ts';
@@ -90,12 +93,21 @@ export interface VolumeStatus {
   warning: string | null;
 }
 
+/** What a newcomer is given. PEM. */
+export interface Admission {
+  ca: string;
+  cert: string;
+  clusterId: string;
+  founders: string[];
+  agents: AgentAddress[];
+}
+
 /** Path, request and answer of each call. GET has its request in the query. */
 export interface Calls {
   'GET /v1/ping': { request: Record<string, never>; answer: PingAnswer };
   'GET /v1/status': { request: Record<string, never>; answer: StatusDocument };
   /** Replaces the cluster document when its revision still is `revision` (0: when there is none). */
-  'POST /v1/apply': { request: { revision: number; document: ClusterDocument; secrets?: SecretsDocument }; answer: { revision: number } };
+  'POST /v1/apply': { request: { revision: number; document: ClusterDocument; secrets?: SecretsDocument; authority?: { cert: string; key: string } }; answer: { revision: number } };
   'GET /v1/cluster': { request: Record<string, never>; answer: { revision: number; document: ClusterDocument | null } };
   'GET /v1/secrets': { request: Record<string, never>; answer: { secrets: SecretsDocument | null } };
   'POST /v1/operate': { request: OperateRequest; answer: { id: string } };
@@ -107,7 +119,28 @@ export interface Calls {
   'GET /v1/logs': { request: { group: string; member: string; offset: string; lines: string }; answer: { text: string; offset: number } };
   'POST /v1/volume/reclaim': { request: { volume: string }; answer: { freed: number; segments: number } };
   'POST /v1/volume/usage': { request: { volume: string }; answer: VolumeStatus };
-  /** Ends the agent; its members go on, unless `stopMembers`. */
-  'POST /v1/shutdown': { request: { stopMembers: boolean }; answer: Record<string, never> };
+  /** Ends the agent; its members go on, unless `stopMembers`. With `leave` it is no agent of the cluster any more. */
+  'POST /v1/shutdown': { request: { stopMembers: boolean; leave?: boolean }; answer: Record<string, never> };
+
+  /** Which agents have been here, and the hosts for which a token was given out. */
+  'GET /v1/hosts': { request: Record<string, never>; answer: { agents: AgentAddress[]; tokens: { host: string; expires: string; used: boolean }[] } };
+  /** A one-time token: for `host` to join, or for a person's command line. */
+  'POST /v1/token': { request: { kind: 'join' | 'login'; host: string | null; ttlMs: number }; answer: { token: string; expires: string } };
+  /** The authorities of the cluster, PEM. Anyone may ask. */
+  'GET /v1/ca': { request: Record<string, never>; answer: { ca: string } };
+  /** A host joins by a token; its agent will listen on `port`. Anyone may ask. */
+  'POST /v1/join': { request: { name: string; secret: string; port: number; request: CertificateRequest }; answer: Admission };
+  /** A command line joins by a token. Anyone may ask. */
+  'POST /v1/login': { request: { name: string; secret: string; request: CertificateRequest }; answer: Admission };
+  /** Another certificate for who has one. */
+  'POST /v1/certificate': { request: { request: CertificateRequest }; answer: { ca: string; cert: string } };
+  /** The calling agent says where it listens; `known` false: its host is not in force yet. */
+  'POST /v1/announce': { request: { address: string; port: number }; answer: { known: boolean } };
+  /** The agent that is asked makes itself a new key and gets it certified. `issuer`: SHA-256 of the authority that signed. */
+  'POST /v1/renew': { request: Record<string, never>; answer: { validTo: string; issuer: string } };
+  /** The authorities that this very agent trusts now, SHA-256. */
+  'GET /v1/trust': { request: Record<string, never>; answer: { trusts: string[] } };
+  /** One step of replacing the authority, unless it was made already. */
+  'POST /v1/rotate': { request: { step: RotationStep }; answer: { next: RotationStep; ca: string } };
 }
 export type CallName = keyof Calls;

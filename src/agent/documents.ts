@@ -1,7 +1,10 @@
 /** The cluster's documents as this agent knows them, kept fresh by the store's watch. */
 import type { ClusterDocument } from './api.ts';
+import type { AgentsDocument } from './directory.ts';
+import type { AuthorityDocument } from './identity/authority-document.ts';
+import type { TokensDocument } from './identity/tokens.ts';
 import type { GroupRecord, SecretsDocument } from '../group/model.ts';
-import { groupKey, SECRETS_KEY, SPEC_KEY, type StateStore } from '../state/store.ts';
+import { AGENTS_KEY, AUTHORITY_KEY, groupKey, SECRETS_KEY, SPEC_KEY, TOKENS_KEY, type StateStore } from '../state/store.ts';
 
 export interface RecordAt {
   revision: number;
@@ -11,6 +14,9 @@ export interface RecordAt {
 export class ClusterView {
   cluster: { revision: number; document: ClusterDocument } | null = null;
   secrets: SecretsDocument | null = null;
+  agents: AgentsDocument | null = null;
+  authority: AuthorityDocument | null = null;
+  tokens: TokensDocument | null = null;
   readonly groups = new Map<string, RecordAt>();
   readonly #unwatch: () => void;
 
@@ -29,6 +35,9 @@ export class ClusterView {
   #take(key: string, revision: number, value: unknown): void {
     if (key === SPEC_KEY) this.cluster = value === null ? null : { revision, document: value as ClusterDocument };
     else if (key === SECRETS_KEY) this.secrets = value as SecretsDocument | null;
+    else if (key === AGENTS_KEY) this.agents = value as AgentsDocument | null;
+    else if (key === AUTHORITY_KEY) this.authority = value as AuthorityDocument | null;
+    else if (key === TOKENS_KEY) this.tokens = value as TokensDocument | null;
     else if (key.startsWith(groupKey(''))) {
       const group = key.slice(groupKey('').length);
       if (value === null) this.groups.delete(group);

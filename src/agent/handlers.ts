@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { Calls, ClusterDocument, StatusDocument } from './api.ts';
 import type { Agent } from './agent.ts';
+import { enrolmentHandlers } from './enrolment-handlers.ts';
 import { byLeader } from './leader.ts';
 import { findPort } from './ports.ts';
 import { reclaimWal } from './reclaim.ts';
@@ -17,7 +18,7 @@ import { SECRETS_KEY, SPEC_KEY } from '../state/store.ts';
 import { version } from '../version.ts';
 
 export function handlersOf(agent: Agent): Handlers {
-  return { ...ownHandlers(agent), ...deciderHandlers(agent) };
+  return { ...ownHandlers(agent), ...deciderHandlers(agent), ...enrolmentHandlers(agent) };
 }
 
 /** Answered by whichever agent is asked. */
@@ -36,8 +37,8 @@ function ownHandlers(agent: Agent): Handlers {
       const file = join(memberDir(agent.home, agent.config.cluster, agent.config.host, group, member), 'log', 'postgresql.log');
       return readLog(file, Number(offset), Number(lines));
     },
-    'POST /v1/shutdown': async ({ stopMembers }) => {
-      agent.shutDown(stopMembers);
+    'POST /v1/shutdown': async ({ stopMembers, leave }) => {
+      agent.shutDown({ stopMembers, leave: leave === true });
       return {};
     },
   };
@@ -68,7 +69,7 @@ async function status(agent: Agent): Promise<StatusDocument> {
     document: view.cluster?.document ?? null,
     records: new Map([...view.groups].map(([name, { record }]) => [name, record])),
     seen: (group) => decider.seen(group),
-    agents: config.agents,
+    agents: agent.agents(),
     heard: decider.agents,
     leader: { host: config.host, pid: process.pid },
     voters: agent.store.members().voters,
@@ -90,6 +91,7 @@ async function apply(agent: Agent, request: Calls['POST /v1/apply']['request']):
     // Another `up` was quicker: its secrets are the cluster's.
     if (!written.ok && written.current === null) throw new PgorbitError('state-conflict', 'the secrets could not be written');
   }
+  if (request.authority !== undefined) await agent.enrolment.keepAuthority(request.authority);
   const result = await store.compareAndSet(SPEC_KEY, request.revision, request.document);
   if (!result.ok) {
     throw new PgorbitError('state-conflict', 'the manifest was changed by someone else at the same time', { hint: 'look at the difference (`pgorbit up --dry-run`) and try again' });

@@ -16,7 +16,7 @@ export interface CertificateRequest {
 
 /** A new private key, EC P-256, as PEM (PKCS #8). */
 export function makeKey(): string {
-  return generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
+  return generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 }
 
 export function makeRequest(name: string, key: string): CertificateRequest {
