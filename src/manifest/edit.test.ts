@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ClusterSpec, Role } from '../group/model.ts';
 import { PgorbitError } from '../errors.ts';
 import { demoManifest } from './demo.ts';
-import { addMember, removeMember, setRole, setSetting } from './edit.ts';
+import { addHost, addMember, removeHost, removeMember, setRole, setSetting } from './edit.ts';
 import { loadManifest } from './load.ts';
 
 /** What a text describes, whatever the engine says of its settings. */
@@ -209,5 +209,22 @@ describe('edits of any layout', () => {
       expect(specOf(edited)).toEqual(expected);
       expect(lost(text, edited).length).toBeLessThanOrEqual(1);
     }), { numRuns: RUNS });
+  });
+});
+
+describe('edits of hosts', () => {
+  const text = 'cluster: c # mine\nhosts:\n  # in the cellar\n  h1: 10.0.0.1\n\ngroups: {}\n';
+
+  it('add a line, and take it away again', () => {
+    const more = addHost(text, { name: 'h2', address: 'fd00::2', port: null });
+    expect(more).toBe(text.replace('h1: 10.0.0.1\n', 'h1: 10.0.0.1\n  h2: "fd00::2"\n'));
+    expect(removeHost(more, 'h2')).toBe(text);
+    expect(addHost('hosts: { h1: 10.0.0.1 }\n', { name: 'h2', address: 'db2.example.org', port: 7401 })).toBe('hosts: { h1: 10.0.0.1, h2: { address: db2.example.org, port: 7401 } }\n');
+  });
+
+  it('refuse a name that is taken, and one that is not there', () => {
+    expect(codeOf(() => addHost(text, { name: 'h1', address: '10.0.0.2', port: null }))).toBe('usage');
+    expect(codeOf(() => removeHost(text, 'h2'))).toBe('no-such-host');
+    expect(codeOf(() => addHost('groups: {}\n', { name: 'h1', address: '10.0.0.2', port: null }))).toBe('manifest-invalid');
   });
 });

@@ -2,7 +2,7 @@
  * Edits of a manifest's text that keep its comments, blank lines and order. Every edit is checked: the new text must
  * say what the old one said and the intended change, nothing else, or the edit is refused.
  *
- * All throw PgorbitError: `no-such-group`, `no-such-member`, `usage` for a name that is taken, `manifest-invalid` when
+ * All throw PgorbitError: `no-such-group`, `no-such-member`, `no-such-host`, `usage` for a name that is taken, `manifest-invalid` when
  * the text cannot be read or is written in a way that cannot be edited safely (shared by an alias, for one).
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -76,6 +76,35 @@ export function setSetting(text: string, group: string, name: string, value: str
   });
 }
 
+/** The text with one more host. */
+export function addHost(text: string, host: { name: string; address: string; port: number | null }): string {
+  const { name, address, port } = host;
+  return editHosts(text, (hosts, data) => {
+    if (Object.hasOwn(data, name)) throw new PgorbitError('usage', `the manifest has a host ${name} already`, { hint: 'Choose another name.' });
+    data[name] = port === null ? address : { address, port };
+    const value = port === null ? yamlText(address) : `{ address: ${yamlText(address)}, port: ${port} }`;
+    return appendPair(text, hosts, [`${name}: ${value}`]);
+  });
+}
+
+/** The text without the host; comments above it stay. */
+export function removeHost(text: string, name: string): string {
+  return editHosts(text, (hosts, data) => {
+    const pair = pairOf(hosts, name);
+    if (!pair) throw new PgorbitError('no-such-host', `the manifest has no host ${name}`, { hint: `It has ${Object.keys(data).join(', ')}.` });
+    delete data[name];
+    return removePair(text, hosts, pair);
+  });
+}
+
+function editHosts(text: string, change: (node: YAMLMap, data: Data) => string): string {
+  const doc = read(text);
+  const intended = dataOf(doc);
+  const node = pairOf(doc.contents, 'hosts')?.value;
+  const edited = isMap(node) ? change(node, child(intended, 'hosts')) : text;
+  return checked(edited, intended, 'the list of hosts');
+}
+
 /** Adds a line to the group's mapping `key`, making that where it is not there. */
 function insert(text: string, group: YAMLMap, key: string, lines: string[]): string {
   const pair = pairOf(group, key);
@@ -97,9 +126,14 @@ function edit(text: string, group: string, change: (node: YAMLMap, data: Data) =
   }
   const node = pairOf(pairOf(doc.contents, 'groups')?.value, group)?.value;
   const edited = isMap(node) ? change(node, data as Data) : text;
+  return checked(edited, intended, `group ${group}`);
+}
+
+/** The edited text, if it says what was intended and nothing else. */
+function checked(edited: string, intended: Data, what: string): string {
   const result = parseDocument(edited, { prettyErrors: false, merge: true, logLevel: 'error' });
   if (result.errors.length > 0 || !isDeepStrictEqual(dataOf(result), intended)) {
-    throw new PgorbitError('manifest-invalid', `group ${group} is written in a way that cannot be edited without changing more`, {
+    throw new PgorbitError('manifest-invalid', `${what} is written in a way that cannot be edited without changing more`, {
       hint: 'Edit the manifest by hand, then run `pgorbit up` with it.',
     });
   }
