@@ -111,6 +111,12 @@ export interface Present {
   objects: Map<string, { trusted: boolean; member: boolean; comment: string | null }>;
 }
 
+/** By object, not by extension: nothing but our own is touched. */
+const LIKE_INITDB = `update pg_init_privs set privtype = 'i' where privtype = 'e' and (
+  (classoid = 'pg_namespace'::regclass and objoid = '${SCHEMA}'::regnamespace)
+  or (classoid = 'pg_proc'::regclass and objoid = '${SCHEMA}.${READER}()'::regprocedure)
+  or (classoid = 'pg_class'::regclass and objoid = any (array[${VIEWS.map((view) => `'${view.schema}.${view.name}'`).join(', ')}]::regclass[])))`;
+
 export const identityOf = (view: View): string => `${view.schema}.${view.name}`;
 export const READER_ID = `${SCHEMA}.${READER}`;
 
@@ -121,9 +127,11 @@ export const READER_ID = `${SCHEMA}.${READER}`;
  * The polar views go to pg_catalog, where PolarDB's users find them under their plain names whatever the search_path
  * is, and where nobody but a superuser can put others in their place. A view cannot be created there, but moved there.
  *
- * All of it is made part of the extension plpgsql: pg_dump leaves out what belongs to an extension, and a dump that
- * held these objects would not restore into another database of a cluster, which has them already. What they grant
- * comes first: pg_dump writes what was granted after an object was added.
+ * All of it is made to look as if initdb had made it, so that pg_dump and pg_upgrade leave it out; a dump that held it
+ * would not restore into another database of a cluster, which has it already. That takes two things. What belongs to
+ * plpgsql, an extension that is always there, is not dumped (checkExtensionMembership in pg_dump.c); its privileges are,
+ * unless they are those of pg_init_privs, and pg_upgrade wants even these unless they are marked as initdb's (dumpACL).
+ * Therefore privileges come before the extension, and their mark last.
  */
 export function installSql(present: Present): string[] {
   const has = (identity: string): boolean => present.objects.has(identity);
@@ -156,6 +164,7 @@ export function installSql(present: Present): string[] {
         ...add(identity, `view ${identity}`),
       ];
     }),
+    ...(present.plpgsql ? ['set local allow_system_table_mods = on', LIKE_INITDB] : []),
     `comment on schema ${SCHEMA} is '${MARK}'`,
   ];
 }
