@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { AgentStatus, GroupStatus, MemberStatus, StatusDocument } from '../agent/api.ts';
 import { runningAgent } from '../agent/launch.ts';
 import { adoptPostgres } from '../engine/postmaster.ts';
+import { adoptLogger } from '../group/logger/process.ts';
 import { placeOf } from '../group/member/place.ts';
 import type { ClusterSpec, GroupSpec, MemberSpec, Role } from '../group/model.ts';
 import { agentDir } from '../home.ts';
@@ -44,11 +45,11 @@ async function readGroup(home: string, file: ClusterFile, spec: ClusterSpec, gro
 
 async function readMember(home: string, file: ClusterFile, spec: ClusterSpec, group: GroupSpec, member: MemberSpec): Promise<MemberStatus> {
   const { dataDir } = placeOf({ home, ...storageOf(spec, group, member), cluster: file.cluster, clusterId: file.clusterId, group: group.name, member: member.name, host: member.host });
-  const postmaster = await adoptPostgres(dataDir);
+  const postmaster = member.role === 'logger' ? adoptLogger(dataDir) : await adoptPostgres(dataDir);
   postmaster?.release();
   const standby = await access(join(dataDir, 'standby.signal')).then(() => true, () => false);
   // A promotion removes the file, so it tells the role better than the manifest, which names the first primary.
-  const role: Role = postmaster === null ? member.role : !standby ? 'primary' : member.role === 'primary' ? 'replica' : member.role;
+  const role: Role = postmaster === null || member.role === 'logger' ? member.role : !standby ? 'primary' : member.role === 'primary' ? 'replica' : member.role;
   return {
     name: member.name, role, host: member.host, address: spec.hosts[member.host]?.address ?? '', port: member.port ?? 0, pid: postmaster?.id.pid ?? null,
     state: postmaster === null ? 'stopped' : 'running', step: null, timeline: null, lsn: null, lagBytes: null, lagMs: null, voter: false, synchronous: false, pendingRestart: [], error: null,

@@ -5,6 +5,7 @@ import { runningAgent, stopAgent } from '../agent/launch.ts';
 import { endStarting } from '../agent/starting.ts';
 import { adoptPostgres, stopPostgres } from '../engine/postmaster.ts';
 import { PgorbitError } from '../errors.ts';
+import { adoptLogger, stopLogger } from '../group/logger/process.ts';
 import type { ClusterSpec } from '../group/model.ts';
 import { agentDir, clusterDir } from '../home.ts';
 import type { ClusterFile } from './admin.ts';
@@ -59,9 +60,15 @@ async function stopHost(context: Context, cluster: Cluster, host: string, deadli
   }
 }
 
-/** PostgreSQL servers that no agent watches any more: their agent was killed, or never came back. */
+/** Servers and loggers that no agent watches any more: their agent was killed, or never came back. */
 async function stopStrays(context: Context, file: ClusterFile, spec: ClusterSpec | null, deadline: Deadline): Promise<void> {
   for (const dataDir of await dataDirs(context, file, spec)) {
+    const logger = adoptLogger(dataDir);
+    if (logger !== null) {
+      context.progress.note(`stopping the logger in ${dataDir} (process ${logger.id.pid}), which has no agent`);
+      logger.release();
+      await stopLogger(logger);
+    }
     const postmaster = await adoptPostgres(dataDir);
     if (postmaster === null) continue;
     context.progress.note(`stopping the PostgreSQL in ${dataDir} (process ${postmaster.id.pid}), which has no agent`);

@@ -18,6 +18,7 @@ export function checkCommit({ spec, sound }: Subject): Problem[] {
       ...(rolesSound ? checkVoters(group, at, sound) : []),
       ...(rolesSound && sound(...at, 'preferred_primary') ? checkPreferred(group, at) : []),
       ...checkWithoutMajority(group, at, sound),
+      ...checkSynchronousCommit(group, at, sound),
       ...checkLogger(group, at, sound),
     ];
   });
@@ -50,6 +51,19 @@ function checkWithoutMajority(group: GroupSpec, at: string[], sound: Subject['so
   return [{
     path: [...at, 'without_majority'], at: 'value', message: `with \`commit: async\` a primary of group \`${group.name}\` that is cut off would go on acknowledging commits beside its successor, and they would be lost`,
     expected: '`without_majority: stop`, `commit: quorum`, or `failover: manual`',
+  }];
+}
+
+/** What PostgreSQL takes for `on` (any unambiguous beginning, guc.c), and what waits for more. */
+const ON = /^(on|t|tr|tru|true|y|ye|yes|1|remote_apply)$/i;
+
+/** With less than `on` a commit is acknowledged before the others have it. */
+function checkSynchronousCommit(group: GroupSpec, at: string[], sound: Subject['sound']): Problem[] {
+  const value = group.settings['synchronous_commit'];
+  if (value === undefined || ON.test(value) || group.commit !== 'quorum' || !sound(...at, 'commit')) return [];
+  return [{
+    path: [...at, 'settings', 'synchronous_commit'], at: 'value', message: `\`synchronous_commit: ${value}\` acknowledges commits that a majority of group \`${group.name}\` does not have on disk, which undoes \`commit: quorum\``,
+    expected: '`on`, which is the default, or `remote_apply`; a session may lower it for transactions that may be lost',
   }];
 }
 
