@@ -1,9 +1,10 @@
-/** A replication connection to a server: TLS, authentication, commands with small answers, and the stream that CopyBoth opens. */
-import { type Socket, connect as connectSocket } from 'node:net';
+/** A replication connection to a server: TLS, authentication, commands with small answers, and the streams that CopyBoth and CopyOut open. */
+import { type OnReadOpts, type Socket, connect as connectSocket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { PgorbitError } from '../errors.ts';
 import { parseDataRow, parseError, parseParameterStatus, type ServerError } from './backend.ts';
 import { Fields, MessageSplitter, malformed } from './buffer.ts';
+import { CopyOutSplitter, type OnPiece } from './copy-out.ts';
 import { passwordMessage, query, saslInitial, saslResponse, sslRequest, startup, terminate } from './frontend.ts';
 import { SCRAM_SHA_256, ScramClient } from './scram.ts';
 
@@ -16,6 +17,16 @@ export interface ConnectOptions {
   /** Speaks TLS with these options, or not at all; there is no falling back. */
   tls?: ConnectionOptions | undefined;
   timeoutMs: number;
+  /** Where the bytes of a connection without TLS go; without it, to fresh memory for every read. */
+  memory?: ReceiveMemory | undefined;
+}
+
+/** Memory that is used again. What `copyOut` hands on is a view of it. */
+export interface ReceiveMemory {
+  /** Memory for the next read; what was read before may be overwritten, unless it is kept from that. */
+  next: () => Buffer;
+  /** So many bytes were read to it. */
+  filled: (bytes: number) => void;
 }
 
 /** A server's own error: `state` is its SQLSTATE. */
@@ -28,8 +39,11 @@ export class UpstreamError extends PgorbitError {
   }
 }
 
-/** A row of text per answer row, or the news that the server now streams. */
-export type Answer = { kind: 'rows'; rows: (string | null)[][] } | { kind: 'copy-both' };
+/** A row of text per answer row, or the news that the server now streams; `copy-out` comes with the rows before it. */
+export type Answer = { kind: 'rows'; rows: (string | null)[][] } | { kind: 'copy-both' } | { kind: 'copy-out'; rows: (string | null)[][] };
+
+/** An upstream that is gone without a word is noticed after twice this: libuv probes ten times, a second apart. */
+const KEEPALIVE_MS = 10_000;
 
 type Message = { type: string; payload: Buffer };
 
@@ -41,6 +55,7 @@ export class ReplicationClient {
   #failure: PgorbitError | null = null;
   #waiting: { resolve: (message: Message) => void; reject: (error: unknown) => void } | null = null;
   #streaming: ((message: Message) => void) | null = null;
+  #copying: { splitter: CopyOutSplitter; resolve: () => void; reject: (error: unknown) => void } | null = null;
   #onClosed: (error: PgorbitError) => void = () => {};
 
   private constructor(socket: Socket, where: string) {
@@ -55,14 +70,20 @@ export class ReplicationClient {
   /** Connects and authenticates. Throws PgorbitError `host-unreachable`, `permission`, `timed-out` or UpstreamError. */
   static async connect(options: ConnectOptions, signal?: AbortSignal): Promise<ReplicationClient> {
     const where = `${options.host}:${options.port}`;
-    const socket = connectSocket({ host: options.host, port: options.port });
+    let receive: (chunk: Buffer) => void = () => {};
+    const socket = connectSocket({
+      host: options.host, port: options.port,
+      ...(options.memory && !options.tls ? { onread: readInto(options.memory, (chunk) => receive(chunk)) } : {}),
+    });
     const cut = (): void => void socket.destroy();
     const timer = setTimeout(cut, options.timeoutMs);
     signal?.addEventListener('abort', cut, { once: true });
     if (signal?.aborted) cut();
     try {
       await opened(socket, where);
+      socket.setKeepAlive(true, KEEPALIVE_MS);
       const client = new ReplicationClient(options.tls ? await encrypt(socket, options.tls, where) : socket, where);
+      receive = (chunk) => client.#receive(client.#copying ? chunk : Buffer.from(chunk));
       await client.#authenticate(options);
       return client;
     } catch (error) {
@@ -84,6 +105,7 @@ export class ReplicationClient {
       if (type === 'D') rows.push(parseDataRow(payload));
       else if (type === 'E') error = new UpstreamError(this.where, parseError(payload));
       else if (type === 'W') return { kind: 'copy-both' };
+      else if (type === 'H') return { kind: 'copy-out', rows };
       else if (type === 'Z') {
         if (error) throw error;
         return { kind: 'rows', rows };
@@ -104,7 +126,29 @@ export class ReplicationClient {
     this.#streaming = null;
   }
 
-  /** After both sides said CopyDone: the rows that tell of the next timeline. */
+  /**
+   * After `copy-out`: everything that CopyData carries goes to `onPiece`, synchronously, as it arrives: views of the
+   * memory that was given for it. Resolves to the rows that follow the end. What `onPiece` throws ends the connection.
+   */
+  async copyOut(onPiece: OnPiece): Promise<(string | null)[][]> {
+    for (;;) {
+      await this.#copyPieces(onPiece);
+      const { type, payload } = await this.#next();
+      if (type === 'd') onPiece(payload, true, true);
+      else if (type === 'E') throw new UpstreamError(this.where, parseError(payload));
+      else if (type === 'c') return await this.afterStream();
+    }
+  }
+
+  /** Reads no more until `resume`: the server then waits. What has been received already is still delivered. */
+  pause(): void {
+    this.#socket.pause();
+  }
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** After both sides said CopyDone: the rows that tell of the next timeline, or of a backup's end. */
   async afterStream(): Promise<(string | null)[][]> {
     const rows: (string | null)[][] = [];
     for (;;) {
@@ -159,9 +203,26 @@ export class ReplicationClient {
     }
   }
 
+  /** Resolves when something else than CopyData is next. */
+  #copyPieces(onPiece: OnPiece): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
+      this.#copying = { splitter: new CopyOutSplitter(onPiece), resolve, reject };
+      this.#receive(this.#splitter.drain());
+    });
+  }
+
   #receive(chunk: Buffer): void {
-    this.#splitter.push(chunk);
     try {
+      if (this.#copying) {
+        const rest = this.#copying.splitter.push(chunk);
+        if (rest === null) return;
+        this.#splitter.push(Buffer.from(rest));
+        const { resolve } = this.#copying;
+        this.#copying = null;
+        return resolve();
+      }
+      this.#splitter.push(chunk);
       this.#deliver();
     } catch (error) {
       this.#fail(error instanceof PgorbitError ? error : new PgorbitError('internal', String(error), { cause: error }));
@@ -200,8 +261,22 @@ export class ReplicationClient {
     this.#failure = error;
     this.#waiting?.reject(error);
     this.#waiting = null;
+    this.#copying?.reject(error);
+    this.#copying = null;
     if (this.#streaming) this.#onClosed(error);
   }
+}
+
+function readInto(memory: ReceiveMemory, receive: (chunk: Buffer) => void): OnReadOpts {
+  return {
+    buffer: memory.next,
+    callback: (bytes, buffer) => {
+      const chunk = (buffer as Buffer).subarray(0, bytes);
+      memory.filled(bytes);
+      receive(chunk);
+      return true;
+    },
+  };
 }
 
 function opened(socket: Socket, where: string): Promise<void> {
