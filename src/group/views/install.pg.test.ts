@@ -190,7 +190,7 @@ describe.skipIf(!Object.keys(VERSIONS).length).each(Object.keys(VERSIONS).map(Nu
   test('a hostile search_path fools neither the installation nor a reader', async () => {
     await ask('postgres', 'create database hostile owner owner template template0');
     await ask('hostile', `
-      create schema trap;
+      create schema trap; grant usage on schema trap to public;
       create function trap.same(text, text) returns boolean language plpgsql as $$ begin create table if not exists public.stolen(); return false; end $$;
       create operator trap.= (function = trap.same, leftarg = text, rightarg = text);
       create function trap.same(name, name) returns boolean language plpgsql as $$ begin create table if not exists public.stolen(); return false; end $$;
