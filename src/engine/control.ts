@@ -59,7 +59,7 @@ export interface ControlData {
  * Where the CRC lies, by format. 17 put the checkpoint's wal_level into what was padding before, so the fields above
  * are where they were; 18 put default_char_signedness before the nonce.
  */
-const CRC_OFFSET: Readonly<Record<number, number>> = { 1300: 288, 1700: 288, 1800: 292 };
+export const CRC_OFFSET: Readonly<Record<number, number>> = { 1300: 288, 1700: 288, 1800: 292 };
 
 /** The content of pg_control. Throws `postgres-failed` for a format that is not known or a CRC that does not match. */
 export function parseControlFile(bytes: Buffer, name: string): ControlData {

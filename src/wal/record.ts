@@ -5,6 +5,11 @@ import { CRC32C_INIT, crc32cFinish, crc32cUpdate } from './crc32c.ts';
 export const RECORD_HEADER = 24;
 /** Offset of xl_crc, the last field: the checksum covers the data first and then the header up to here. */
 export const RECORD_CRC_AT = 20;
+/**
+ * No record has more headers than fit in this many bytes: 33 block references of 27 bytes, what else may come before
+ * the data, and the record's own header.
+ */
+export const RECORD_HEAD = 1024;
 
 /** RM_MAX_BUILTIN_ID of PostgreSQL 15 to 18 (rmgrlist.h), and RM_MIN_CUSTOM_ID. */
 const MAX_BUILTIN_RMID = 21;

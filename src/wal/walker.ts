@@ -11,7 +11,7 @@ import { type Lsn, align8 } from './lsn.ts';
 import {
   LONG_HEADER, SHORT_HEADER, WAL_PAGE, XLP_ALL_FLAGS, XLP_FIRST_IS_CONTRECORD, XLP_FIRST_IS_OVERWRITE_CONTRECORD, XLP_LONG_HEADER,
 } from './page.ts';
-import { RECORD_CRC_AT, RECORD_HEADER, isResourceManager, isSwitch } from './record.ts';
+import { RECORD_CRC_AT, RECORD_HEAD, RECORD_HEADER, isResourceManager, isSwitch } from './record.ts';
 
 /** Why a walk ended. Each is a place where recovery ends too. */
 export type WalStop =
@@ -47,6 +47,18 @@ export interface WalkOptions {
   systemIdentifier: bigint;
   /** The timelines that pages may carry: the one that is read, and its ancestors. */
   timelines: ReadonlySet<number>;
+  /** Told of every valid record. */
+  onRecord?: (record: WalkedRecord) => void;
+}
+
+/** A record whose checksum is right. */
+export interface WalkedRecord {
+  start: Lsn;
+  end: Lsn;
+  /** Bytes of the whole record. */
+  totalLength: number;
+  /** Its first RECORD_HEAD bytes, or all of a shorter one; valid only during the call. */
+  head: Uint8Array;
 }
 
 export class RecordWalker {
@@ -69,6 +81,8 @@ export class RecordWalker {
   readonly #headerView = new DataView(this.#header.buffer);
   #gotHeader = 0;
   #crc = CRC32C_INIT;
+  readonly #head: Uint8Array | null;
+  #gotHead = 0;
 
   #lastLow = 0;
   #lastHigh = 0;
@@ -78,6 +92,7 @@ export class RecordWalker {
 
   constructor(options: WalkOptions) {
     this.#options = options;
+    this.#head = options.onRecord ? new Uint8Array(RECORD_HEAD) : null;
     this.#sysLow = Number(options.systemIdentifier & 0xffff_ffffn);
     this.#sysHigh = Number(options.systemIdentifier >> 32n);
     const start = align8(options.start);
@@ -212,6 +227,7 @@ export class RecordWalker {
       this.#recordHigh = this.#pageHigh;
       this.#left = total;
       this.#gotHeader = 0;
+      this.#gotHead = 0;
       this.#crc = CRC32C_INIT;
       const taken = Math.min(total, WAL_PAGE - offset);
       const bad = this.#take(bytes, at + offset, taken);
@@ -228,6 +244,11 @@ export class RecordWalker {
   #take(bytes: Uint8Array, from: number, length: number): WalStop | null {
     let at = from;
     const end = from + length;
+    if (this.#head !== null && this.#gotHead < RECORD_HEAD) {
+      const piece = bytes.subarray(from, Math.min(end, from + RECORD_HEAD - this.#gotHead));
+      this.#head.set(piece, this.#gotHead);
+      this.#gotHead += piece.length;
+    }
     if (this.#gotHeader < RECORD_HEADER) {
       while (this.#gotHeader < RECORD_HEADER && at < end) this.#header[this.#gotHeader++] = bytes[at++]!;
       if (this.#gotHeader === RECORD_HEADER) {
@@ -268,6 +289,10 @@ export class RecordWalker {
     if (this.#endLow > 0xffff_ffff) {
       this.#endLow -= 0x1_0000_0000;
       this.#endHigh += 1;
+    }
+    if (this.#head !== null) {
+      const head = this.#head.subarray(0, this.#gotHead);
+      this.#options.onRecord?.({ start: this.last, end: this.end, totalLength: this.#headerView.getUint32(0, true), head });
     }
     return null;
   }

@@ -1,0 +1,173 @@
+/**
+ * Brings a diverged member back to the history of its new primary without copying it whole: the algorithm of
+ * src/bin/pg_rewind, which the embedded PostgreSQL lacks, and for crashed members too, which pg_rewind starts once
+ * first. That is not needed: pages never reach the disk before their WAL, so the WAL up to its last valid record
+ * names every block that may have changed; and replay from a checkpoint that the member completed mends whatever the
+ * crash tore before the fork, by full-page images.
+ *
+ * Configuration files come from the source as with pg_rewind, except pgorbit's own (`pgorbit.*`), pg_hba.conf and
+ * standby.signal, which stay as they are. Tablespaces are refused.
+ */
+import { open, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PgorbitError } from '../../errors.ts';
+import { syncFolder, writeDurably } from '../../durable.ts';
+import { SegmentReader, readHistory, segmentTimeline } from '../../wal/files.ts';
+import { type TimelineHistory, forkPoint, historyFileName, isAncestor } from '../../wal/history.ts';
+import { type Lsn, formatLsn, parseLsn, segmentName } from '../../wal/lsn.ts';
+import { type ControlData, readControlFile } from '../control.ts';
+import { syncTree } from '../files.ts';
+import type { OsUser } from '../osuser.ts';
+import type { SqlSession } from '../sql.ts';
+import { copyFiles } from './copy.ts';
+import { backupLabel, rewoundControl } from './finish.ts';
+import { planRewind } from './plan.ts';
+import { RewindSource } from './source.ts';
+import { checkTarget, listTarget } from './target.ts';
+import { type StartPoint, findStart, hasSegment, readTarget, startOf } from './walk.ts';
+import { type Fork, cutWal } from './wal-cut.ts';
+
+export interface RewindOptions {
+  /** Of a server that is known to have ended, in whatever way. */
+  dataDir: string;
+  /** A superuser's, to the new primary. */
+  source: SqlSession;
+  /** For error messages. */
+  sourceName: string;
+  /** Who new files belong to; null: us. */
+  owner: OsUser | null;
+  /** Bytes fetched, and to fetch. */
+  onProgress: (progress: { done: number; total: number }) => void;
+  /** Awaited before the first byte of the target changes. */
+  beforeWriting: () => Promise<void>;
+  signal: AbortSignal;
+}
+
+export interface RewindResult {
+  /** Where the member's WAL leaves the source's, `X/Y`: its end where it does not. */
+  fork: string;
+  /** The member's timeline before. */
+  from: number;
+  /** The source's. */
+  to: number;
+  /** Fetched from the source. */
+  bytes: number;
+  /** Files that changed, appeared or went, pg_wal aside. */
+  files: number;
+  how: 'nothing-to-do' | 'rewound';
+}
+
+/**
+ * Rewinds `dataDir`. Afterwards it is to be started as a standby (standby.signal, primary_conninfo): it replays its own
+ * WAL from the last common checkpoint to the fork and streams the rest, and is consistent when it has replayed what
+ * the source had written at the end of the copy. Or there was nothing to do, and it can follow as it is.
+ *
+ * Until `beforeWriting` is called nothing has changed, whatever is thrown: `other-cluster`; `unsafe` and `wal-invalid`
+ * where it cannot be proven right, and a fresh copy is the way; the signal's reason. What is thrown later leaves a
+ * folder that must not be started.
+ */
+export async function rewind(options: RewindOptions): Promise<RewindResult> {
+  const { dataDir, signal } = options;
+  const source = new RewindSource(options.source, options.sourceName);
+  const walDir = await realpath(join(dataDir, 'pg_wal'));
+  const control = await readControlFile(dataDir);
+  const timeline = await source.timeline();
+  // Before anything else is read of it: its disk is at least as new as this checkpoint.
+  let sourceControl = (await source.control()).data;
+  await checkTarget(dataDir, control, sourceControl, options.sourceName);
+
+  const from = Math.max(control.timeline, control.minRecoveryTimeline);
+  const targetHistory = await ownHistory(walDir, from);
+  const { history, text } = await source.history(timeline);
+  const common = forkPoint(targetHistory, history);
+  if (common === null) throw new PgorbitError('wal-invalid', `${dataDir} and ${options.sourceName} have no timeline in common`, { hint: 'make this member anew from a fresh copy' });
+  const segmentSize = control.walSegmentSize;
+  const reader = new SegmentReader(walDir, targetHistory, segmentSize);
+  try {
+    let start = await findStart(reader, control, common.lsn, signal);
+    const older = startOf(sourceControl);
+    if (common.lsn !== null && older.redo < start.redo) {
+      // Its restartpoints lag behind our checkpoints, so its files do not have all from before our start.
+      if (await hasSegment(reader, older.redo)) start = older;
+      else sourceControl = await checkpointed(source, start);
+    }
+    const { end, changed } = await readTarget(reader, control, start, signal);
+    const nothing: RewindResult = { fork: formatLsn(end), from, to: timeline, bytes: 0, files: 0, how: 'nothing-to-do' };
+    if (common.lsn === null) {
+      if (end <= (await source.insertEnd(segmentSize))) return nothing;
+      throw new PgorbitError('wal-invalid', `${dataDir} has WAL to ${formatLsn(end)} on timeline ${timeline}, more than its primary ${options.sourceName}`, { hint: 'make this member anew from a fresh copy' });
+    }
+    if (isAncestor(history, { timeline: from, lsn: end })) return nothing;
+
+    const fork: Fork = { timeline: common.timeline, lsn: common.lsn };
+    await source.requireSegment(segmentName(segmentTimeline(history, fork.lsn, segmentSize), fork.lsn, segmentSize), fork.lsn);
+    const [target, listing] = [await listTarget(dataDir), await source.list()];
+    const plan = planRewind(target, listing, changed.files);
+    const historyFiles = await histories(source, history, text);
+    signal.throwIfAborted();
+
+    await options.beforeWriting();
+    const mode = ((await stat(dataDir)).mode & 0o040) !== 0 ? 0o640 : 0o600;
+    const onProgress = (done: number): void => options.onProgress({ done, total: plan.bytes });
+    const bytes = await copyFiles({ dataDir, source, plan, owner: options.owner, mode, onProgress, signal });
+    const finished = await stillThere(source, sourceControl, timeline, segmentSize);
+    await syncTree(dataDir);
+    // The label first: from here on, another attempt sees that this one was not finished.
+    await writeDurably(join(dataDir, 'backup_label'), backupLabel(start, segmentSize, new Date()), { asFolderOwner: true });
+    await cutWal({ walDir, history, targetHistory, fork, segmentSize, owner: options.owner, historyFiles });
+    await syncTree(walDir);
+    await writeControl(dataDir, rewoundControl(finished.bytes, { timeline, lsn: finished.end }, new Date()));
+    await syncTree(dataDir);
+    return { fork: formatLsn(fork.lsn), from, to: timeline, bytes, files: plan.files, how: 'rewound' };
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Its history as recovery takes it; a timeline but the first has a file. */
+async function ownHistory(walDir: string, timeline: number): Promise<TimelineHistory> {
+  const history = await readHistory(walDir, timeline);
+  if (timeline !== 1 && history.parents.length === 0) {
+    throw new PgorbitError('wal-invalid', `${walDir} has no ${historyFileName(timeline)}, so nobody knows where its timeline began`, { hint: 'make this member anew from a fresh copy' });
+  }
+  return history;
+}
+
+/** Has the source write everything from before `start`; resolves to its control file. */
+async function checkpointed(source: RewindSource, start: StartPoint): Promise<ControlData> {
+  await source.checkpoint();
+  const { data } = await source.control();
+  if (parseLsn(data.redo) < start.redo) throw new PgorbitError('operation-failed', `${source.name} made a checkpoint, but its control file says ${data.redo}`);
+  return data;
+}
+
+/** The history files of the source's timeline and of those that it came from. */
+async function histories(source: RewindSource, history: TimelineHistory, text: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  if (history.timeline !== 1) files.set(historyFileName(history.timeline), text);
+  for (const { timeline } of history.parents) {
+    if (timeline !== 1) files.set(historyFileName(timeline), (await source.history(timeline)).text);
+  }
+  return files;
+}
+
+/** That the files came from one primary, and up to where its WAL has to be replayed to make them consistent. */
+async function stillThere(source: RewindSource, before: ControlData, timeline: number, segmentSize: number): Promise<{ bytes: Buffer; end: Lsn }> {
+  const { data, bytes } = await source.control();
+  if ((await source.timeline()) !== timeline || data.systemIdentifier !== before.systemIdentifier || data.state !== 'in production') {
+    throw new PgorbitError('operation-failed', `${source.name} stopped being the primary of timeline ${timeline} while its files were copied`, { hint: 'try again with the new primary' });
+  }
+  return { bytes, end: await source.insertEnd(segmentSize) };
+}
+
+/** In place, as the server does it: the file is one sector's worth of bytes. */
+async function writeControl(dataDir: string, bytes: Buffer): Promise<void> {
+  const handle = await open(join(dataDir, 'global', 'pg_control'), 'r+');
+  try {
+    await handle.write(bytes, 0, bytes.length, 0);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await syncFolder(join(dataDir, 'global'));
+}
