@@ -2,7 +2,7 @@
 import type { TestCluster } from './cluster.ts';
 import { connectTo, connectToWriter, drop, type Target } from './connect.ts';
 
-/** Every member as a server to connect to, as the agents have them now. */
+/** Every member that is a server to connect to, as the agents have them now; a logger has no data. */
 export async function targetsIn(cluster: TestCluster): Promise<Target[]> {
   return Object.values(await targetsByMember(cluster));
 }
@@ -11,7 +11,7 @@ async function targetsByMember(cluster: TestCluster): Promise<Record<string, Tar
   const { secrets } = await cluster.call('GET /v1/secrets', {});
   if (secrets === null) throw new Error('the cluster has no accounts yet');
   const { members } = await cluster.group();
-  return Object.fromEntries(members.map(({ name, address, port }) => [name, { ...secrets.superuser, host: address, port, database: 'postgres' }]));
+  return Object.fromEntries(members.filter(({ role }) => role !== 'logger').map(({ name, address, port }) => [name, { ...secrets.superuser, host: address, port, database: 'postgres' }]));
 }
 
 /** The first value of the last statement's first row as text, on whoever accepts writes or on `member`. */

@@ -1,0 +1,169 @@
+/** A quorum group on local storage, two copies of the data and a logger: nothing acknowledged is lost, whoever dies. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runningAgent } from '../src/agent/pid-file.ts';
+import { identify, sendSignal, withDescendants } from '../src/engine/proc.ts';
+import { agentDir } from '../src/home.ts';
+import { sleep } from '../src/lifecycle.ts';
+import { askMember, targetsIn } from './support/ask.ts';
+import { TestCluster } from './support/cluster.ts';
+import type { Target } from './support/connect.ts';
+import { Writer } from './support/writer.ts';
+
+const WRITABLE_MS = 60_000;
+
+const manifest = (version: number): string => `
+cluster: quorum
+engine: { kind: postgres, version: ${version} }
+hosts: { h1: 127.0.0.1, h2: 127.0.0.1, h3: 127.0.0.1 }
+groups:
+  main:
+    storage: local
+    commit: quorum
+    settings: { shared_buffers: 32MB }
+    members:
+      n1: { host: h1, role: primary }
+      n2: { host: h2, role: replica }
+      n3: { host: h3, role: logger }
+`;
+
+/** The processes of a host: its agent, and everything that runs for its members. */
+async function processesOf(cluster: TestCluster, host: string): Promise<number[]> {
+  const agent = await runningAgent(agentDir(cluster.home, cluster.name, host));
+  const members = (await cluster.group()).members.filter((one) => one.host === host).flatMap(({ pid }) => pid ?? []);
+  return withDescendants([...members, ...(agent === null ? [] : [agent.pid])]);
+}
+
+const signal = (pids: readonly number[], name: NodeJS.Signals): void => {
+  for (const pid of pids) if (identify(pid) !== null) sendSignal(pid, name);
+};
+
+describe.each([18, 15])('a quorum group of PostgreSQL %i', (version) => {
+  let cluster: TestCluster;
+  let targets: Target[];
+
+  beforeAll(async () => {
+    cluster = await TestCluster.open();
+    await cluster.up(manifest(version));
+    targets = await targetsIn(cluster);
+  });
+  afterAll(() => cluster?.destroy());
+
+  /** Writes while `event` happens and until writes are answered after it; then nothing acknowledged may be missing. */
+  async function underWriter(event: () => Promise<void>): Promise<void> {
+    const writer = await Writer.start({ targets: () => targets, sessions: 4 });
+    try {
+      await expect.poll(() => writer.acknowledgements.count, { timeout: WRITABLE_MS }).toBeGreaterThan(100);
+      const before = performance.now();
+      await event();
+      await writer.acknowledgedAfter(before, WRITABLE_MS);
+    } finally {
+      await writer.stop();
+    }
+    expect(await writer.verify()).toMatchObject({ missing: [] });
+  }
+
+  /** All members are well again, and have the same rows. */
+  async function whole(): Promise<void> {
+    await cluster.waitHealthy({ members: 3 });
+    const count = await askMember(cluster, 'select count(*) from writer_log');
+    for (const name of ['n1', 'n2']) await expect.poll(() => askMember(cluster, 'select count(*) from writer_log', name).catch(String), { timeout: 20_000 }).toBe(count);
+  }
+
+  /** n1 is the primary, with everybody voting. */
+  async function fromN1(): Promise<void> {
+    await cluster.waitHealthy({ members: 3 });
+    if ((await cluster.group()).primary !== 'n1') await cluster.must('switchover', '--to', 'n1');
+    await cluster.waitHealthy({ members: 3 });
+    await expect.poll(async () => (await cluster.group()).members.filter((one) => one.synchronous).length, { timeout: 20_000 }).toBe(2);
+  }
+
+  test('asks one of the other two voters for every commit, under a name that carries the term', async () => {
+    expect(await askMember(cluster, 'show synchronous_standby_names')).toBe('ANY 1 ("n2@1", "n3@1")');
+    expect(await askMember(cluster, "select string_agg(application_name, ',' order by 1) from pg_stat_replication")).toBe('n2@1,n3@1');
+  });
+
+  test('kill -9 of the primary: the replica takes over, and the old one comes back', async () => {
+    await fromN1();
+    await underWriter(async () => void (await cluster.kill('n1')));
+    await whole();
+    expect(await cluster.group()).toMatchObject({ primary: 'n2' });
+  });
+
+  test('a switchover under load', async () => {
+    const { primary } = await cluster.group();
+    await underWriter(async () => void (await cluster.must('switchover')));
+    await whole();
+    expect((await cluster.group()).primary).not.toBe(primary);
+  });
+
+  test('a frozen host is replaced, and what it had when it wakes up is taken back', async () => {
+    await fromN1();
+    let frozen: number[] = [];
+    await underWriter(async () => {
+      frozen = await processesOf(cluster, 'h1');
+      signal(frozen, 'SIGSTOP');
+    });
+    expect((await cluster.group()).primary).toBe('n2');
+    signal(frozen, 'SIGCONT');
+    await whole();
+    expect(await cluster.group()).toMatchObject({ primary: 'n2' });
+  });
+
+  test('what only the logger has is fetched from it before anybody is promoted', async () => {
+    await fromN1();
+    const replica = withDescendants([(await cluster.member('n2')).pid ?? 0]);
+    await underWriter(async () => {
+      signal(replica, 'SIGSTOP');
+      await sleep(1_500);
+      const gone = cluster.kill('n1');
+      signal(replica, 'SIGCONT');
+      await gone;
+    });
+    await whole();
+    const elected = (await cluster.events()).findLast((event) => event.kind === 'elected');
+    expect(elected?.message).toMatch(/n2.*fetches the WAL up to .* from n3 first/);
+  });
+
+  test('a host that is lost with its agent is replaced, and comes back with `up`', async () => {
+    await fromN1();
+    await underWriter(async () => signal(await processesOf(cluster, 'h1'), 'SIGKILL'));
+    await cluster.must('up');
+    await whole();
+  });
+
+  test('without a majority nothing is acknowledged, and afterwards it goes on', async () => {
+    await fromN1();
+    const others = [...(await processesOf(cluster, 'h2')), ...(await processesOf(cluster, 'h3'))];
+    const writer = await Writer.start({ targets: () => targets, sessions: 2 });
+    try {
+      await expect.poll(() => writer.acknowledgements.count, { timeout: WRITABLE_MS }).toBeGreaterThan(50);
+      signal(others, 'SIGSTOP');
+      await sleep(1_000);
+      const { count } = writer.acknowledgements;
+      await sleep(4_000);
+      expect(writer.acknowledgements.count - count).toBe(0);
+      const before = performance.now();
+      signal(others, 'SIGCONT');
+      await writer.acknowledgedAfter(before, WRITABLE_MS);
+    } finally {
+      signal(others, 'SIGCONT');
+      await writer.stop();
+    }
+    expect(await writer.verify()).toMatchObject({ missing: [] });
+    await whole();
+  });
+
+  test('members come and go while clients write', async () => {
+    await fromN1();
+    await underWriter(async () => {
+      await cluster.must('add', 'replica', '--name', 'n4', '--host', 'h3');
+      await cluster.must('remove', 'n3');
+      await cluster.must('add', 'logger', '--name', 'n5', '--host', 'h3');
+      await cluster.must('remove', 'n4');
+      await cluster.must('remove', 'n5');
+      await cluster.must('add', 'logger', '--name', 'n3', '--host', 'h3');
+      await cluster.kill('n1');
+    });
+    await whole();
+  });
+});
