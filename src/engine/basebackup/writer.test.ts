@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { crc32cUpdate } from '../../wal/crc32c.ts';
 import { crc32cUpdateBulk } from './crc32c.ts';
