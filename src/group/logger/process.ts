@@ -1,7 +1,7 @@
 /** The life of one logger's process: start, adopt, watch, stop. It outlives the agent that started it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { open, realpath, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
@@ -42,10 +42,10 @@ const TERM_MS = 10_000;
 const KILL_MS = 10_000;
 
 /**
- * WAL comes and goes in buffers outside the heap: a small heap that is collected often lets go of them early. A young
- * generation of 1 MB has the process at a third of the memory, and costs no throughput that could be measured.
+ * A safety net, far above what is used: at full speed the process has 95 MB resident, 52 MB of them when idle. WAL comes
+ * and goes in buffers outside the heap; flags that keep the heap smaller made it slower and no smaller.
  */
-const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=1', '--optimize-for-size', '--max-old-space-size=128'];
+const NODE_FLAGS: readonly string[] = ['--max-old-space-size=128'];
 
 /** Moves itself into the cgroup, then becomes the logger. */
 const ENTER_CGROUP = 'echo 0 > "$0" && exec "$@"';
@@ -134,7 +134,7 @@ async function untilItAnswers(logger: LoggerProcess, { control, logFile }: Start
   for (;;) {
     const pid = await client.status().then((status) => status.pid, () => null);
     if (pid === logger.id.pid) return;
-    if (!isAlive(logger.id)) {
+    if (!lives(logger.id)) {
       const report = fatalIn(await readTail(logFile, logFrom));
       if (report !== null) throw PgorbitError.fromReport(report);
       throw new PgorbitError('operation-failed', 'the logger ended while it started', { hint: `read ${logFile}` });
@@ -154,7 +154,7 @@ export function adoptLogger(dir: string): LoggerProcess | null {
   let timer: NodeJS.Timeout | undefined;
   const exited = new Promise<void>((resolve) => {
     timer = setInterval(() => {
-      if (isAlive(id)) return;
+      if (lives(id)) return;
       clearInterval(timer);
       resolve();
     }, WATCH_MS);
@@ -167,19 +167,30 @@ export function adoptLogger(dir: string): LoggerProcess | null {
  * @throws `operation-failed` when the kernel does not let it go.
  */
 export async function stopLogger({ id }: LoggerProcess): Promise<void> {
-  if (!isAlive(id)) return;
-  sendSignal(id.pid, 'SIGTERM');
+  if (isAlive(id)) sendSignal(id.pid, 'SIGTERM');
   if (await ends(id, TERM_MS)) return;
-  sendSignal(id.pid, 'SIGKILL');
+  if (isAlive(id)) sendSignal(id.pid, 'SIGKILL');
   if (await ends(id, KILL_MS)) return;
   throw new PgorbitError('operation-failed', `the logger (process ${id.pid}) does not end, not even by SIGKILL`, {
     hint: `it waits inside the kernel, as a rule for a disk: look at /proc/${id.pid}/stack`,
   });
 }
 
+/** A process that is being killed is a zombie before the last of its threads lets go of the port and of the cgroup. */
+function lives(id: ProcessId): boolean {
+  if (isAlive(id)) return true;
+  // Its number is somebody else's by now.
+  if (identify(id.pid) !== null) return false;
+  try {
+    return readdirSync(`/proc/${id.pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
+}
+
 async function ends(id: ProcessId, withinMs: number): Promise<boolean> {
   const end = performance.now() + withinMs;
-  while (isAlive(id)) {
+  while (lives(id)) {
     if (performance.now() > end) return false;
     await sleep(10);
   }

@@ -71,7 +71,7 @@ export class WalServer {
     return (server.address() as { port: number }).port;
   }
 
-  /** From now on; what an idle connection was given when it came stays its limit until it speaks the protocol. */
+  /** In force at once for those that stream. The socket of an open connection keeps the idle limit that it came with. */
   configure(settings: SendSettings): void {
     Object.assign(this.#options.settings, settings);
   }
