@@ -1,12 +1,38 @@
 /** Putting a member's data right instead of copying them anew: what it wrote beyond the fork is taken back. */
+import { rewind } from '../../../engine/rewind/rewind.ts';
 import { PgorbitError, toReport } from '../../../errors.ts';
 import type { Member } from '../member.ts';
+import { closeRestore } from '../restore.ts';
+import { makeSlot } from '../slots.ts';
 
-/** Where it cannot be done, nothing has been changed, and the next look has the data copied anew. */
-export async function rewindMember(member: Member, _signal: AbortSignal): Promise<void> {
-  const { place, orders } = member;
-  if (orders.goal.kind !== 'follow') throw new PgorbitError('internal', `${place.member} is rewound without anybody to follow`);
-  member.rewindFailedFor = orders.record.incarnation;
-  const why = toReport(new PgorbitError('operation-failed', 'not built yet')).message;
-  member.tell({ level: 'warning', kind: 'rewind-impossible', message: `${place.member} can't be rewound (${why}): it is copied anew` });
+/**
+ * From the first change on, the marker says that the folder is half made: a crash then leaves something that is copied
+ * anew. Where it cannot be done nothing has been changed, and the next look has it copied anew as well.
+ */
+export async function rewindMember(member: Member, signal: AbortSignal): Promise<void> {
+  const { place, orders, environment } = member;
+  const { goal, record, term } = orders;
+  if (goal.kind !== 'follow') throw new PgorbitError('internal', `${place.member} is rewound without anybody to follow`);
+  member.nowDoing(`rewinding to ${goal.upstream.member}`);
+  const started = performance.now();
+  const source = member.connect(goal.upstream);
+  try {
+    await makeSlot(source, goal.slot);
+    const { how, fork, bytes, files } = await rewind({
+      dataDir: place.dataDir, source, sourceName: goal.upstream.member, owner: environment.user, signal,
+      onProgress: ({ done, total }) => member.nowDoing(`rewinding to ${goal.upstream.member}: ${Math.floor((100 * done) / Math.max(1, total))} %`),
+      beforeWriting: () => member.writeMarker(0, term),
+    });
+    await closeRestore(place.homeDir);
+    await member.becomeStandby();
+    await member.writeMarker(record.incarnation, term);
+    const what = how === 'rewound' ? `rewound to ${fork}, ${files} files, ${(bytes / 1e6).toFixed(1)} MB` : `nothing to take back (its WAL ends at ${fork})`;
+    member.tell({ level: 'info', kind: 'rewound', message: `${place.member}: ${what}, in ${((performance.now() - started) / 1000).toFixed(2)} s` });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    member.rewindFailedFor = record.incarnation;
+    member.tell({ level: 'warning', kind: 'rewind-impossible', message: `${place.member} can't be rewound (${toReport(error).message}): it is copied anew` });
+  } finally {
+    await source.close();
+  }
 }
