@@ -108,6 +108,8 @@ describe('with little room', () => {
     const position = await flushed(one);
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(load.acknowledged()).toBe(before);
+    expect(await one.client.promise(2)).toMatchObject({ term: 2, flushed: formatLsn(position) });
+    await one.client.follow(upstream(server, 2));
     rmSync(ballast);
     await until('acknowledgements go on', () => load.acknowledged() > before);
     expect(await flushed(one)).toBeGreaterThan(position);

@@ -2,7 +2,7 @@
  * What a logger must never forget: whose WAL it keeps, which terms it has promised to, and its slots. One small file,
  * versioned and checksummed, written aside, fsynced and renamed; damage is an error, never a fresh start.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PgorbitError, errnoOf } from '../../errors.ts';
 import { crc32c } from '../crc32c.ts';
@@ -29,6 +29,8 @@ export interface LoggerState {
 }
 
 const VERSION = 1;
+/** More than the file and its folder's entry take. */
+const RESERVE_BYTES = 64 << 10;
 const EMPTY: LoggerState = { systemIdentifier: null, segmentSize: 0, serverVersion: '', promisedTerm: 0, walTerm: 0, timeline: 0, floor: null, slots: {} };
 
 export class DurableState {
@@ -59,6 +61,34 @@ export class DurableState {
   /** Durable when it returns; unchanged when it throws. */
   save(change: Partial<LoggerState>): void {
     const next = { ...this.#value, ...change };
+    try {
+      this.#write(next);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      // A logger whose WAL has filled the disk can still promise.
+      rmSync(this.#reserve, { force: true });
+      this.#write(next);
+    }
+    this.#value = next;
+    this.#keepReserve();
+  }
+
+  get #reserve(): string {
+    return `${this.#file}.reserve`;
+  }
+
+  /** Room for the next write, where there is room. */
+  #keepReserve(): void {
+    if (existsSync(this.#reserve)) return;
+    try {
+      writeFileSync(this.#reserve, Buffer.alloc(RESERVE_BYTES));
+    } catch (error) {
+      rmSync(this.#reserve, { force: true });
+      if (!isFull(error)) throw error;
+    }
+  }
+
+  #write(next: LoggerState): void {
     const body = JSON.stringify(next);
     const aside = `${this.#file}.new`;
     const fd = openSync(aside, 'w', 0o600);
@@ -70,9 +100,10 @@ export class DurableState {
     }
     renameSync(aside, this.#file);
     fsyncDir(dirname(this.#file));
-    this.#value = next;
   }
 }
+
+const isFull = (error: unknown): boolean => errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
 
 function decode(file: string, text: string): LoggerState {
   const match = /^(\d+) ([0-9a-f]+) (\{.*\})\n$/s.exec(text);
