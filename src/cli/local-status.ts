@@ -17,6 +17,7 @@ export async function readLocalStatus(home: string, file: ClusterFile): Promise<
     const pid = (await runningAgent(agentDir(home, file.cluster, agent.host)))?.pid ?? null;
     return { ...agent, pid, state: pid === null ? 'unreachable' : 'follower', voter: file.founders.includes(agent.host) };
   }));
+  for (const agent of file.remote) agents.push({ ...agent, pid: null, state: 'unreachable', voter: true });
   const spec = applied?.spec ?? null;
   const groups = spec === null ? [] : await Promise.all(Object.values(spec.groups).map((group) => readGroup(home, file, spec, group, agents)));
   return { cluster: file.cluster, agents, groups, volumes: [], endpoints: { rw: null, ro: null, split: null } };
@@ -27,7 +28,9 @@ async function readGroup(home: string, file: ClusterFile, spec: ClusterSpec, gro
   const primary = members.find((member) => member.role === 'primary' && member.pid !== null) ?? null;
   const alive = agents.filter((agent) => agent.pid !== null).length;
   const deciding = alive === 0 ? 'no agent runs' : `${alive} of ${agents.length} agents ${alive === 1 ? 'runs' : 'run'}, and none leads`;
-  const watched = members.some((member) => member.pid !== null) ? 'PostgreSQL goes on, but nothing is repaired' : 'no member runs on this machine';
+  const alone = primary === null && group.storage === 'local' && group.withoutMajority === 'stop';
+  const watched = !members.some((member) => member.pid !== null) ? 'no member runs on this machine'
+    : alone ? 'the primary has stopped, because another might take over where it cannot see it; the others go on, for readers' : 'PostgreSQL goes on, but nothing is repaired';
   return {
     name: group.name,
     storage: group.storage,

@@ -99,6 +99,7 @@ describe('renderStatus', () => {
     ]);
     expect(text).toMatch(/n3 .* 512 B\n/);
     expect(renderStatus(statusDocument([groupStatus('main', members)]), PLAIN)).not.toContain('VOTES');
+    expect(renderStatus(statusDocument([groupStatus('main', members, { commit: 'quorum', term: 0 })]), PLAIN)).not.toContain('VOTES');
   });
 
   it('names agents only while one does not answer', () => {

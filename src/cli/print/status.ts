@@ -47,8 +47,8 @@ function renderGroup(group: GroupStatus, style: Style): string {
 const memberColumns = (group: GroupStatus, style: Style) => [
   { title: 'member', value: (member: MemberStatus) => member.name },
   { title: 'role', value: (member: MemberStatus) => (member.role === 'primary' ? style.bold(member.role) : member.role) + (member.synchronous ? ' (sync)' : '') },
-  // Who votes is a question only where votes are counted.
-  { title: 'votes', value: (member: MemberStatus) => (group.commit !== 'quorum' ? '' : member.voter ? 'yes' : member.role === 'standby' ? 'never' : 'not yet') },
+  // Who votes is a question only where votes are counted, and not known while no agent leads.
+  { title: 'votes', value: (member: MemberStatus) => (group.commit !== 'quorum' || group.term === 0 ? '' : member.voter ? 'yes' : member.role === 'standby' ? 'never' : 'not yet') },
   { title: 'host', value: (member: MemberStatus) => member.host },
   { title: 'address', value: (member: MemberStatus) => `${member.address}:${member.port}` },
   { title: 'pid', value: (member: MemberStatus) => (member.pid === null ? '-' : String(member.pid)), align: 'right' as const },
@@ -59,7 +59,7 @@ const memberColumns = (group: GroupStatus, style: Style) => [
 ];
 
 function stateOf(member: MemberStatus, style: Style): string {
-  const text = member.step === null ? member.state : `${member.state}: ${member.step}`;
+  const text = member.step === null || member.step === member.state ? member.state : `${member.state}: ${member.step}`;
   if (isUp(member)) return style.green(text);
   return member.state === 'failed' || member.state === 'fenced' ? style.red(text) : style.yellow(text);
 }
