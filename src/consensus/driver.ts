@@ -6,7 +6,7 @@ import type { CasResult } from '../state/store.ts';
 import type { Clock } from './clock.ts';
 import { isFromLeader } from './contact.ts';
 import { leaseTicks } from './core/state.ts';
-import { Raft, type RaftStatus } from './core/raft.ts';
+import { Raft, type RaftBrief, type RaftStatus } from './core/raft.ts';
 import type { ConfChange, Message, Ready } from './core/types.ts';
 import { TickTimes } from './lease.ts';
 import type { RaftStorage } from './log/storage.ts';
@@ -109,14 +109,18 @@ export class Driver {
     return this.#raft.status();
   }
 
+  brief(): RaftBrief {
+    return this.#raft.brief();
+  }
+
   /** When this node's lease as the leader ends, on the clock; -Infinity when it holds none. */
   leaseEnd(): number {
     const { timing } = this.#options;
-    const status = this.#raft.status();
+    const { role, term } = this.#raft.brief();
     // A leader that has not applied an entry of its own term does not yet know what its predecessors decided.
-    if (this.#stopped || this.#appliedTerm !== status.term) return -Infinity;
+    if (role !== 'leader' || this.#stopped || this.#appliedTerm !== term) return -Infinity;
     const ticks = leaseTicks({ electionTicks: Math.round(timing.electionMs / timing.tickMs) });
-    return this.#tickTimes.leaseEnd(status.leaseStart, ticks * timing.tickMs);
+    return this.#tickTimes.leaseEnd(this.#raft.leaseStart(), ticks * timing.tickMs);
   }
 
   receive(message: Message): void {
@@ -219,18 +223,19 @@ export class Driver {
     if (changes.length > 0) onChanges(changes);
     for (const answer of outcomes) answer();
     this.#answerReads(ready);
-    if (this.#raft.status().role !== 'leader') this.#giveUpProposals('no longer the leader');
+    if (this.#raft.brief().role !== 'leader') this.#giveUpProposals('no longer the leader');
     await this.#compact();
     onProgress();
   }
 
   #answerReads(ready: Ready): void {
+    if (ready.readStates.length === 0 && this.#confirmed.length === 0) return;
     for (const { context, index } of ready.readStates) {
       const done = this.#reads.get(context);
       this.#reads.delete(context);
       if (done !== undefined) this.#confirmed.push({ index, done });
     }
-    const { applied } = this.#raft.status();
+    const { applied } = this.#raft.brief();
     const due = this.#confirmed.filter(({ index }) => index <= applied);
     this.#confirmed = this.#confirmed.filter(({ index }) => index > applied);
     for (const { done } of due) done();
@@ -245,6 +250,7 @@ export class Driver {
   }
 
   #giveUpProposals(why: string): void {
+    if (this.#proposals.size === 0) return;
     const waiters = [...this.#proposals.values()];
     this.#proposals.clear();
     for (const { done } of waiters) done({ kind: 'again', why });
@@ -291,7 +297,7 @@ export class Driver {
       }
       const before = this.#options.clock.now();
       this.#raft.tick();
-      this.#tickTimes.note(this.#raft.status().ticks, before);
+      this.#tickTimes.note(this.#raft.brief().ticks, before);
     });
   }
 }

@@ -82,7 +82,7 @@ export class RaftStore implements StateStore {
     this.#watchers = new Watchers(this.#machine, options.onError);
     this.#asks = new Asks(this.#options.clock, `${options.self}.${this.#options.run}`);
     this.#leadership = new LeadershipWatch({
-      status: () => this.#driver?.status() ?? { id: options.self, role: 'follower', term: 0, leader: null },
+      status: () => this.#driver?.brief() ?? { id: options.self, role: 'follower', term: 0, leader: null },
       leaseEnd: () => this.#driver?.leaseEnd() ?? -Infinity,
     }, this.#options.clock, options.onError);
   }
@@ -226,7 +226,7 @@ export class RaftStore implements StateStore {
   /** Null when there is no leader, or it did not answer. */
   async #askOnce(ask: Ask): Promise<Answer | null> {
     const { self, transport } = this.#options;
-    const leader = this.#driver?.status().leader ?? null;
+    const leader = this.#driver?.brief().leader ?? null;
     if (leader === null || this.#desk === undefined) return null;
     // A disk that hangs must not hang the caller: the same request, asked again, is carried out once.
     if (leader === self) return this.#within(2 * this.#timing.electionMs, this.#desk.serve(ask));
@@ -291,7 +291,7 @@ export class RaftStore implements StateStore {
 
   #progress(): void {
     this.#leadership.refresh();
-    const leader = this.#driver?.status().leader ?? null;
+    const leader = this.#driver?.brief().leader ?? null;
     if (leader === this.#leaderSeen) return;
     this.#leaderSeen = leader;
     this.#asks.giveUpExcept(leader);
@@ -325,7 +325,7 @@ export class RaftStore implements StateStore {
     }
     const message = parsed.envelope;
     if (message.kind === 'raft') {
-      if (isFromLeader(message.message)) this.#contact.heard(message.message, this.#driver!.status().term, this.#options.clock.now());
+      if (isFromLeader(message.message)) this.#contact.heard(message.message, this.#driver!.brief().term, this.#options.clock.now());
       this.#driver!.receive(fromWire(message.message));
     }
     if (message.kind === 'answer') this.#asks.answered(from, message.id, message.answer);

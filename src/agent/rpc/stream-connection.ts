@@ -1,6 +1,6 @@
 /**
  * One connection of two agents, whoever opened it: frames both ways. It ends once, with a reason; then the socket is
- * gone. What is sent in one turn of the event loop leaves as one frame.
+ * gone. What is sent in one go leaves as one frame.
  */
 import type { Socket } from 'node:net';
 import { FRAME_LIMIT, FrameReader, frameOf } from './stream-frames.ts';
@@ -60,11 +60,11 @@ export class StreamConnection {
     return this.#heard;
   }
 
-  /** Sends what waits, after this turn of the event loop. */
+  /** Sends what waits, once whoever is at work now has said everything: as a microtask, which costs no turn of the event loop. */
   flush(): void {
     if (this.#flushing || this.#over) return;
     this.#flushing = true;
-    setImmediate(() => {
+    queueMicrotask(() => {
       this.#flushing = false;
       this.#flush();
     });

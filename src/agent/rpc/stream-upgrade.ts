@@ -17,7 +17,7 @@ export interface Upgraded {
   head: Buffer;
 }
 
-/** Takes a connection of the agent `caller`, and writes nothing in this turn of the event loop. @returns why not, or null. */
+/** Takes a connection of the agent `caller`, and writes nothing before it returns. @returns why not, or null. */
 export type AcceptStream = (caller: string, upgraded: Upgraded) => string | null;
 
 /** Answers one request to upgrade. @param caller null when it is gone already. */

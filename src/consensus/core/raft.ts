@@ -46,6 +46,9 @@ export interface RaftStatus {
   progress: { id: string; match: number; next: number; state: 'probe' | 'replicate' | 'snapshot'; ackedAt: number | null }[];
 }
 
+/** What is asked for at every tick and message: cheap. */
+export type RaftBrief = Pick<RaftStatus, 'id' | 'role' | 'term' | 'leader' | 'ticks' | 'applied'>;
+
 /** Why a proposal was not taken. */
 export type Refusal = 'not-leader' | 'transferring' | 'conf-pending' | 'nothing-received';
 export type Proposed = { ok: true; index: number; term: number } | { ok: false; why: Refusal };
@@ -207,6 +210,16 @@ export class Raft {
     const snapshot: Snapshot = { index: log.applied, term: log.term(log.applied) ?? 0, conf, data };
     log.compact(snapshot, keep);
     return snapshot;
+  }
+
+  brief(): RaftBrief {
+    const { id, role, term, leader, ticks, log } = this.#state;
+    return { id, role, term, leader, ticks, applied: log.applied };
+  }
+
+  /** The tick from which the leader's lease counts; null without one. */
+  leaseStart(): number | null {
+    return leaseStart(this.#state);
   }
 
   status(): RaftStatus {

@@ -91,6 +91,8 @@ export class Member {
   /** Where the running postgres listens. */
   #listening: { address: string; port: number } | null = null;
   #configuredAs: string | null = null;
+  /** The home folder as PostgreSQL's user reaches it, looked at anew whenever the configuration is written. */
+  #reached: string | null = null;
   /** The record's `reloads` that is done; what was asked before this agent began is done by its first reload. */
   #reloadedFor = -1;
   #accounts = false;
@@ -271,6 +273,7 @@ export class Member {
   /** pgorbit.conf and pg_hba.conf as goal and manifest ask. */
   async writeConfiguration(standby: boolean, goal: Goal = this.orders.goal): Promise<string> {
     const { dataDir } = this.place;
+    this.#reached = null;
     const text = await this.#configuration(standby, goal);
     await writeConfig(dataDir, await this.#file(standby, goal));
     await stripAutoConf(dataDir);
@@ -293,7 +296,7 @@ export class Member {
 
   async #file(standby: boolean, goal: Goal): Promise<string> {
     const { environment, place, orders } = this;
-    const homeDir = await reach(place.homeDir, environment.user);
+    this.#reached ??= await reach(place.homeDir, environment.user);
     // Goals that leave a running member as it is leave its settings, too.
     const keep = goal.kind === 'checkpoint' || goal.kind === 'drain' || goal.kind === 'stop';
     const present = keep ? await readText(join(place.dataDir, CONFIG_FILE)) : null;
@@ -305,7 +308,7 @@ export class Member {
       settings: orders.spec.settings,
       goal,
       replication: environment.secrets.replication,
-      restoreCommand: restoreCommand(homeDir),
+      restoreCommand: restoreCommand(this.#reached),
       limits: standby ? (await readControlFile(place.dataDir)).limits : null,
     });
   }
