@@ -20,7 +20,7 @@ beforeAll(async () => {
   owner = await postgresOsUser();
 });
 afterEach(async () => {
-  for (const one of cleanup.splice(0).reverse()) await one();
+  for (const one of cleanup.splice(0).toReversed()) await one();
 });
 
 function scratch(): string {
