@@ -16,7 +16,7 @@ interface Fixture {
 function reporting(): Fixture {
   const fixture: Fixture = { sent: [], warned: [], now: 0, reporter: undefined as never };
   fixture.reporter = new Reporter({
-    host: 'h1', reports: () => [], send: (id, request) => void fixture.sent.push({ id, request }), now: () => fixture.now,
+    host: 'h1', reports: () => [], leases: () => false, send: (id, request) => void fixture.sent.push({ id, request }), now: () => fixture.now,
     log: { ...silentLog(), warn: (_fields, message) => void fixture.warned.push(message), info: (_fields, message) => void fixture.warned.push(message) },
   });
   life = new Lifecycle((error) => {

@@ -4,6 +4,8 @@ import type { MemberReport } from '../group/model.ts';
 import type { Log } from '../observe/log.ts';
 
 const HEARTBEAT_MS = 1_000;
+/** While a primary here lives by the lease, which a report that is taken renews. */
+const LEASED_MS = 250;
 /** After a report that its receiver did not take: it has only just been elected, or no longer leads. */
 const REFUSED_MS = 100;
 /** After this long without an answer the log says so. */
@@ -20,6 +22,8 @@ export interface ReportRequest {
 export interface ReporterOptions {
   host: string;
   reports: () => MemberReport[];
+  /** A member of this host needs the lease. */
+  leases: () => boolean;
   /** Sends it to the agent that leads, if any does; the answer comes to answered(), with the number. */
   send: (id: number, request: ReportRequest) => void;
   /** ms, monotonic */
@@ -46,7 +50,7 @@ export class Reporter {
       this.#since = this.#options.now();
       while (!signal.aborted) {
         this.#once();
-        await this.#bell.wait(HEARTBEAT_MS, signal);
+        await this.#bell.wait(this.#options.leases() ? LEASED_MS : HEARTBEAT_MS, signal);
         if (!this.#refused) continue;
         this.#refused = false;
         await sleep(REFUSED_MS, signal);
