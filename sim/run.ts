@@ -1,21 +1,25 @@
 /** One simulated life from one seed: faults and wishes for a while, then peace, in which everything must become well. */
-import { Faults } from './faults.ts';
-import { startClients } from './load.ts';
-import { Prng } from './prng.ts';
-import { unsettled } from './settled.ts';
-import { drawSpec, Users } from './users.ts';
-import { Violation } from './violation.ts';
-import { World, type WorldOptions } from './world.ts';
+import { unsettled } from './check/settled.ts';
+import { Faults, type FreezeIn } from './faults/faults.ts';
+import { Prng } from './kernel/prng.ts';
+import { Violation } from './kernel/violation.ts';
+import { startClients } from './people/load.ts';
+import { Users } from './people/users.ts';
+import { drawTopology, type TopologyName } from './world/topology.ts';
+import { World, type WorldOptions } from './world/world.ts';
 
 export interface RunOptions extends WorldOptions {
   /** ms of virtual time with faults; default: 20 to 60 s, by the seed. */
   troubleMs?: number;
   /** Agents freeze in this step in every seed, not only in those that draw it. */
-  freezeIn?: 'start' | 'take-over';
+  freezeIn?: FreezeIn;
+  /** Only groups of this kind, not what the seed draws. */
+  topology?: TopologyName;
 }
 
 export interface Outcome {
   seed: number;
+  topology: TopologyName;
   /** The rule that was broken, or null. */
   violation: { rule: string; message: string } | null;
   /** ms of virtual time */
@@ -32,11 +36,13 @@ const CALM_MS = 15_000;
 export function runSeed(options: RunOptions): Outcome {
   const { seed } = options;
   const random = new Prng(seed, 'run');
-  const world = new World(options, drawSpec(random));
+  const topology = drawTopology(random, options.topology ?? null);
+  const world = new World(options, topology);
   const outcome = (violation: Outcome['violation']): Outcome => ({
-    seed, violation, time: world.clock.now, commits: world.invariants.acknowledged.size, term: world.store.documents.record?.value.term ?? 0,
+    seed, topology: topology.name, violation, time: world.clock.now, commits: world.invariants.acknowledged.length, term: world.store.documents.record?.value.term ?? 0,
   });
   try {
+    world.trace(() => `${topology.name}: ${Object.values(topology.spec.members).map(({ name, role, host }) => `${name} ${role} on ${host}`).join(', ')}; agents that vote: ${topology.voters.join(', ')}; failover ${topology.spec.failover}, without a majority: ${topology.spec.withoutMajority}`);
     startClients(world, new Prng(seed, 'clients'));
     if (random.chance(0.7)) world.clock.run(60_000, () => unsettled(world) === null);
     const faults = new Faults(world, new Prng(seed, 'faults'), options.freezeIn ?? null);
@@ -74,5 +80,5 @@ function settle(world: World): void {
   const again = unsettled(world);
   if (again !== null) throw new Violation('unsteady', `it was well, and then no longer: ${again}`);
   if (world.store.documents.record!.value.term !== term) throw new Violation('unsteady', 'the primary changed in peace');
-  for (const server of world.volume.servers) if (server.open) world.invariants.opened(server);
+  for (const server of world.disks.servers) if (server.open) world.invariants.opened(server);
 }

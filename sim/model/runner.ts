@@ -1,29 +1,36 @@
 /** src/group/member/runner.ts of the model: look, decide one step, take it, report. nextStep and reportOf are the real ones. */
-import { PgorbitError, type ErrorReport } from '../src/errors.ts';
-import type { Orders } from '../src/group/member/member.ts';
-import { nextStep, type Facts, type Step } from '../src/group/member/next-step.ts';
-import type { Place } from '../src/group/member/place.ts';
-import { reportOf } from '../src/group/member/report.ts';
-import type { MemberReport } from '../src/group/model.ts';
-import { ModelMember } from './model-member.ts';
-import { dropAside, perform } from './model-steps.ts';
-import { SimBell, SimSignal, sleep, waitFor, type SimProcess, type Work } from './process.ts';
-import { StepError } from './violation.ts';
-import type { World } from './world.ts';
+import { PgorbitError, type ErrorReport } from '../../src/errors.ts';
+import type { Orders } from '../../src/group/member/member.ts';
+import { nextStep, type Step } from '../../src/group/member/next-step.ts';
+import type { Place } from '../../src/group/member/place.ts';
+import { reportOf } from '../../src/group/member/report.ts';
+import type { MemberReport } from '../../src/group/model.ts';
+import { SimBell, SimSignal, sleep, waitFor, type Work } from '../kernel/process.ts';
+import { StepError } from '../kernel/violation.ts';
+import type { ModelAgent } from './agent.ts';
+import { ModelMember, type MemberFacts } from './member.ts';
+import { dropAside } from './clear.ts';
+import { perform } from './steps.ts';
 
-const IDLE_MS = 1_000;
+const IDLE_MS = 2_000;
 const WAITING_MS = 50;
+const EXPECTING_MS = 200;
 const RETRY_MS = 200;
 const RETRY_LIMIT_MS = 10_000;
 
-export class ModelRunner {
+export const backOff = (failures: number): number => Math.min(RETRY_LIMIT_MS, RETRY_MS * 2 ** (failures - 1));
+
+/** Do the new orders end what is under way? */
+export const otherGoal = (before: Orders, after: Orders): boolean =>
+  before.goal.kind !== after.goal.kind || before.term !== after.term || before.record.incarnation !== after.record.incarnation;
+
+export class MemberRunner {
   readonly member: ModelMember;
-  readonly #world: World;
   readonly #bell = new SimBell();
   readonly #publish: () => void;
   readonly #place: Place;
   #aborter: SimSignal | null = null;
-  #facts: (Facts & { systemIdentifier: string | null }) | null = null;
+  #facts: MemberFacts | null = null;
   #orders: Orders | null = null;
   #step: Step | null = null;
   #failures = 0;
@@ -31,15 +38,18 @@ export class ModelRunner {
   #ended = false;
   #published = '';
 
-  constructor(world: World, agent: SimProcess, host: string, orders: Orders, publish: () => void) {
-    this.#world = world;
+  constructor(agent: ModelAgent, orders: Orders, publish: () => void) {
     this.#publish = publish;
-    this.#place = { group: world.group, member: orders.record.name, host } as Place;
-    this.member = new ModelMember(world, agent, orders.record.name, orders, () => this.#woken(), () => this.#tell());
+    this.#place = { group: agent.world.group, member: orders.record.name, host: agent.host } as Place;
+    this.member = new ModelMember(agent, orders.record.name, orders, () => this.#woken(), () => this.#tell());
+  }
+
+  get orders(): Orders {
+    return this.member.orders;
   }
 
   start(): void {
-    this.member.agent.run(this.#loop());
+    this.member.agent.process.run(this.#loop());
   }
 
   /** The member is no longer this host's. */
@@ -49,12 +59,15 @@ export class ModelRunner {
     this.#bell.ring();
   }
 
+  look(): void {
+    this.#bell.ring();
+  }
+
   obey(orders: Orders): void {
     const before = this.member.orders;
     if (JSON.stringify(before) === JSON.stringify(orders)) return;
     this.member.orders = orders;
-    const otherGoal = before.goal.kind !== orders.goal.kind || before.term !== orders.term || before.record.incarnation !== orders.record.incarnation;
-    if (otherGoal) {
+    if (otherGoal(before, orders)) {
       this.#failures = 0;
       this.#error = null;
       this.#aborter?.abort();
@@ -64,17 +77,19 @@ export class ModelRunner {
 
   report(): MemberReport {
     const { member } = this;
+    const { observation, timelineBegin } = member;
     return reportOf({
       place: this.#place,
       orders: this.#orders ?? member.orders,
       facts: this.#facts,
-      observation: member.observation,
+      observation,
       pid: member.postmaster?.pid ?? null,
       step: this.#step,
       doing: member.step,
       error: this.#error,
       failures: this.#failures,
       systemIdentifier: this.#facts?.systemIdentifier ?? member.orders.systemIdentifier,
+      timelineBegin: timelineBegin !== null && timelineBegin.timeline === observation?.timeline ? timelineBegin.begin : null,
     });
   }
 
@@ -126,17 +141,19 @@ export class ModelRunner {
     }
     this.#failures = 0;
     this.#error = null;
-    if (member.orders.goal.kind !== 'follow') return IDLE_MS;
+    const { goal } = member.orders;
+    if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.length) return EXPECTING_MS;
+    if (goal.kind !== 'follow') return IDLE_MS;
     if (member.observation?.streamingFrom == null) return WAITING_MS;
-    dropAside(member);
+    dropAside(member.world, member.name);
     return IDLE_MS;
   }
 
   *#take(step: Step): Work {
     const aborter = new SimSignal();
     this.#aborter = aborter;
-    this.#world.trace(() => `${this.member.name}: ${step.do}${'as' in step ? ` as ${step.as}` : ''}${'mode' in step ? ` ${step.mode}` : ''} (${this.member.orders.goal.kind}, term ${this.member.orders.term})`);
-    this.#world.hazard(this.member.agent, this.member.name, step);
+    this.member.world.trace(() => `${this.member.name}: ${step.do}${'as' in step ? ` as ${step.as}` : ''}${'mode' in step ? ` ${step.mode}` : ''} (${this.member.orders.goal.kind}, term ${this.member.orders.term})`);
+    this.member.world.hazard(this.member.agent.process, this.member.name, step);
     try {
       yield* perform(this.member, step, aborter);
     } finally {
@@ -150,11 +167,11 @@ export class ModelRunner {
     this.#complain({ code: error.code as ErrorReport['code'], message: error.message });
     this.#tell();
     yield* sleep(0);
-    return Math.min(RETRY_LIMIT_MS, RETRY_MS * 2 ** (this.#failures - 1));
+    return backOff(this.#failures);
   }
 
   #complain(error: ErrorReport): void {
-    if (this.#error?.message !== error.message) this.#world.trace(() => `${this.member.name}: ${error.message}`);
+    if (this.#error?.message !== error.message) this.member.world.trace(() => `${this.member.name}: ${error.message}`);
     this.#error = error;
   }
 }

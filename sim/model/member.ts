@@ -1,21 +1,25 @@
 /** src/group/member/member.ts of the model: one member on its host, its folder, its postmaster. */
-import type { Orders } from '../src/group/member/member.ts';
-import type { Facts } from '../src/group/member/next-step.ts';
-import type { Observation } from '../src/group/member/observe.ts';
-import { sameSlots } from '../src/group/member/slots.ts';
-import { ModelPostgres } from './model-postgres.ts';
-import { ASIDE, type Data, type Folder } from './model-volume.ts';
-import { sleep, type SimProcess, type SimSignal, SimBell, type Work } from './process.ts';
-import { StepError } from './violation.ts';
-import { lsnOf, timelineOf } from './wal.ts';
-import type { World } from './world.ts';
+import type { Orders } from '../../src/group/member/member.ts';
+import type { Facts } from '../../src/group/member/next-step.ts';
+import type { Observation } from '../../src/group/member/observe.ts';
+import { sameSlots } from '../../src/group/member/slots.ts';
+import type { Goal } from '../../src/group/model.ts';
+import { sleep, type SimSignal, SimBell, type Work } from '../kernel/process.ts';
+import { StepError } from '../kernel/violation.ts';
+import { ASIDE, type Data, type Folder, type Home } from '../world/disks.ts';
+import type { World } from '../world/world.ts';
+import type { ModelAgent } from './agent.ts';
+import { observe } from './observe.ts';
+import { ModelPostgres, NO_CONF, type Conf } from './postgres.ts';
+import { beginOf, lsnOf } from './wal.ts';
 
 const FAST_STOP_MS = 60_000;
 
+export type MemberFacts = Facts & { systemIdentifier: string | null };
+
 export class ModelMember {
   readonly world: World;
-  /** The agent's process. */
-  readonly agent: SimProcess;
+  readonly agent: ModelAgent;
   readonly name: string;
   orders: Orders;
   postmaster: ModelPostgres | null = null;
@@ -23,13 +27,15 @@ export class ModelMember {
   step: string | null = null;
   stopping = false;
   checkpointedFor: string | null = null;
+  rewindFailedFor = 0;
+  timelineBegin: { timeline: number; begin: string | null } | null = null;
   readonly #wake: () => void;
   readonly #progressed: () => void;
   #configuredAs: string | null = null;
   #reloadedFor = -1;
 
-  constructor(world: World, agent: SimProcess, name: string, orders: Orders, wake: () => void, progressed: () => void) {
-    this.world = world;
+  constructor(agent: ModelAgent, name: string, orders: Orders, wake: () => void, progressed: () => void) {
+    this.world = agent.world;
     this.agent = agent;
     this.name = name;
     this.orders = orders;
@@ -43,7 +49,15 @@ export class ModelMember {
   }
 
   get folder(): Folder | undefined {
-    return this.world.volume.folders.get(this.name);
+    return this.world.disks.folders.get(this.name);
+  }
+
+  get home(): Home {
+    return this.world.disks.home(this.name);
+  }
+
+  get isLocal(): boolean {
+    return this.orders.spec.storage === 'local';
   }
 
   /** The member's data directory. @throws where there is none. */
@@ -56,7 +70,7 @@ export class ModelMember {
   /** The postgres behind the agent's connection. @throws where nothing answers. */
   sql(): ModelPostgres {
     const server = this.postmaster;
-    if (server === null || !server.alive || server.phase !== 'ready') throw new StepError('postgres-failed', `${this.name} does not answer`);
+    if (server === null || !server.answers) throw new StepError('postgres-failed', `${this.name} does not answer`);
     return server;
   }
 
@@ -69,17 +83,17 @@ export class ModelMember {
 
   adopt(): void {
     if (this.postmaster !== null) return;
-    const found = this.world.volume.serverIn(this.folder);
-    if (found !== undefined && found.phase !== 'booting') this.#watch(found, true);
+    const found = this.world.disks.serverIn(this.folder);
+    if (found instanceof ModelPostgres && found.phase !== 'booting') this.#watch(found, true);
   }
 
-  *facts(): Work<Facts & { systemIdentifier: string | null }> {
+  *facts(): Work<MemberFacts> {
     this.adopt();
     yield* this.pause(2);
-    const { folder, world } = this;
+    const { folder, world, home } = this;
     const whole = folder !== undefined && folder.data !== null && folder.marker.member === this.name && folder.marker.incarnation > 0 ? { ...folder.marker, data: folder.data } : null;
     const process = yield* this.#look();
-    const { runtime } = world.home(this.name);
+    const { runtime } = home;
     const { goal, record } = this.orders;
     const { observation } = this;
     return {
@@ -88,16 +102,20 @@ export class ModelMember {
         cleanStop: process === 'none' ? whole.data.clean : null,
       },
       debris: folder !== undefined && whole === null,
-      aside: goal.kind === 'remove' && [...world.volume.folders.keys()].some((name) => name.startsWith(`${this.name}${ASIDE}`)),
+      aside: goal.kind === 'remove' && [...world.disks.folders.keys()].some((name) => name.startsWith(`${this.name}${ASIDE}`)),
       fencedTerm: world.rules.fenceMark ? (this.folder?.fenced ?? null) : null,
       process,
       inRecovery: observation?.inRecovery ?? null,
       startedFor: whole !== null && runtime.incarnation === whole.incarnation ? runtime.restarts : 0,
-      configured: process === 'ready' && this.#reloadedFor === record.reloads && this.#configuredAs === this.#configuration(),
+      configured: process === 'ready' && this.#reloadedFor === record.reloads && this.#configuredAs === this.configuration(),
       accounts: whole?.data.accounts ?? false,
       slots: observation !== null && sameSlots(observation.slots, goal.kind === 'primary' ? goal.slots : []),
       sessions: observation?.sessions ?? null,
       checkpointed: this.checkpointedFor === this.checkpointKey(),
+      promisedTerm: home.promised.term,
+      promised: home.promised.position === null ? null : { term: home.promised.term, ...home.promised.position },
+      leased: !this.isLocal || this.orders.spec.withoutMajority !== 'stop' || this.agent.leased(),
+      rewindFailed: this.rewindFailedFor === record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
     };
   }
@@ -113,7 +131,12 @@ export class ModelMember {
     }
     if (this.stopping) return 'stopping';
     yield* this.pause();
-    this.observation = this.postmaster?.phase === 'ready' && this.postmaster.alive ? observe(this.postmaster) : null;
+    const server = this.postmaster as ModelPostgres | null;
+    this.observation = server?.answers ? observe(server) : null;
+    if (server?.open && this.timelineBegin?.timeline !== this.observation?.timeline && this.observation !== null) {
+      const { timeline } = this.observation;
+      this.timelineBegin = { timeline, begin: timeline === 1 ? null : lsnOf(beginOf(server.data.wal, timeline)) };
+    }
     if (this.observation !== null) return 'ready';
     return this.postmaster === null ? 'none' : 'starting';
   }
@@ -130,44 +153,48 @@ export class ModelMember {
     this.writeConfiguration();
   }
 
-  writeConfiguration(): string {
-    const text = this.#configuration();
+  /** @param goal whose settings are wanted: that of the orders, or what a step needs on the way to it. */
+  writeConfiguration(goal: Goal = this.orders.goal): string {
+    const text = this.configuration(goal);
     this.data().conf = text;
     return text;
   }
 
-  reload(): void {
-    const text = this.writeConfiguration();
+  reload(goal: Goal = this.orders.goal): void {
+    const text = this.writeConfiguration(goal);
     this.sql().reload();
     this.#configuredAs = text;
     this.#reloadedFor = this.orders.record.reloads;
   }
 
-  #configuration(): string {
-    const { goal } = this.orders;
+  configuration(goal: Goal = this.orders.goal): string {
     if (goal.kind === 'checkpoint' || goal.kind === 'drain' || goal.kind === 'stop') return this.folder?.data?.conf ?? '';
-    return JSON.stringify(goal.kind === 'follow' ? { upstream: goal.upstream.port, slot: goal.slot } : { upstream: null, slot: null, promote: goal.kind === 'promote' });
+    const conf: Conf = goal.kind === 'follow'
+      ? { ...NO_CONF, upstream: goal.upstream.port, slot: goal.slot, name: goal.name }
+      : { ...NO_CONF, synchronousNames: 'synchronousNames' in goal ? goal.synchronousNames : '' };
+    return JSON.stringify(conf);
   }
 
   // ------------------------------------------------------------------ the process
 
   *start(as: 'primary' | 'standby'): Work {
-    const { world, orders } = this;
+    const { world, orders, home } = this;
     yield* this.pause();
     if (as === 'standby') this.becomeStandby();
     const configured = this.writeConfiguration();
     yield* this.pause();
-    world.volume.cgroups.add(this.name);
+    world.disks.cgroups.add(this.name);
     yield* this.pause();
     const folder = this.folder;
     if (!folder) throw new StepError('internal', `${this.name} has no folder`);
-    if (folder.lock !== null && folder.lock !== this.agent && folder.lock.alive) throw new StepError('locked', `${this.name}'s folder is in use`);
-    folder.lock = this.agent;
+    const me = this.agent.process;
+    if (folder.lock !== null && folder.lock !== me && folder.lock.alive) throw new StepError('locked', `${this.name}'s folder is in use`);
+    folder.lock = me;
     let server: ModelPostgres;
     try {
       this.#refuseFenced(as, orders.term);
       yield* this.pause();
-      world.home(this.name).runtime = { restarts: orders.record.restarts, incarnation: folder.marker.incarnation };
+      home.runtime = { restarts: orders.record.restarts, incarnation: folder.marker.incarnation };
       yield* this.pause(20);
       server = yield* this.#spawn(orders.record.port);
     } catch (error) {
@@ -188,14 +215,13 @@ export class ModelMember {
   }
 
   *#spawn(port: number): Work<ModelPostgres> {
-    const { world, folder } = this;
+    const { world, folder, home } = this;
     if (world.startsFail.has(this.name)) throw new StepError('port-in-use', `port ${port} of ${this.name} is in use`);
-    if (world.rules.cgroup && !world.volume.cgroups.has(this.name)) throw new StepError('postgres-failed', `${this.name} could not enter its cgroup`);
+    if (world.rules.cgroup && !world.disks.cgroups.has(this.name)) throw new StepError('postgres-failed', `${this.name} could not enter its cgroup`);
     if (!folder?.data) throw new StepError('postgres-failed', `${this.name} has no data directory`);
-    const home = world.home(this.name);
     const server = new ModelPostgres(world, {
       member: this.name, folder, port,
-      restoreFrom: () => (home.restoreFrom === null ? null : (world.volume.folders.get(home.restoreFrom)?.data ?? null)),
+      restoreFrom: () => (home.restoreFrom === null ? null : (world.disks.folders.get(home.restoreFrom)?.data ?? null)),
     });
     world.trace(() => `postgres ${server.pid} of ${this.name} is started${folder.data?.standbySignal ? ' as a standby' : ''}`);
     while (server.alive && server.phase === 'booting') yield* sleep(5);
@@ -209,11 +235,12 @@ export class ModelMember {
     throw new StepError('fenced', `${this.name} was fenced in term ${fenced} and may not accept writes in term ${term}`);
   }
 
-  *stop(mode: 'smart' | 'fast', signal?: SimSignal): Work<boolean> {
+  *stop(mode: 'smart' | 'fast' | 'immediate', signal?: SimSignal): Work<boolean> {
     const server = this.postmaster;
     if (server === null) return true;
     this.stopping = true;
     yield* this.pause(2);
+    if (mode === 'immediate') return yield* this.#stopWithin(server, 'immediate', FAST_STOP_MS, signal);
     if (mode === 'smart') return yield* this.#stopWithin(server, 'smart', 500, signal);
     if (yield* this.#stopWithin(server, 'fast', FAST_STOP_MS, signal)) return true;
     if (signal?.aborted) return false;
@@ -239,26 +266,7 @@ export class ModelMember {
       this.#configuredAs = null;
       this.#wake();
     };
-    if (server.alive) server.onExit.push(() => this.agent.after(adopted ? this.world.random.int(1, 50) : 0, exited));
+    if (server.alive) server.onExit.push(() => this.agent.process.after(adopted ? this.world.random.int(1, 50) : 0, exited));
     else exited();
   }
-}
-
-function observe(server: ModelPostgres): Observation {
-  const { data } = server;
-  const position = server.inRecovery ? server.replayed : data.wal.length;
-  return {
-    inRecovery: server.inRecovery,
-    timeline: timelineOf(data.wal),
-    lsn: lsnOf(position),
-    received: server.inRecovery ? lsnOf(data.wal.length) : null,
-    streamingFrom: server.receiver === null ? null : `127.0.0.1:${server.receiver.port}`,
-    lagMs: server.inRecovery ? 0 : null,
-    sessions: server.sessions,
-    systemIdentifier: data.systemIdentifier,
-    synchronousNames: server.inRecovery ? null : '',
-    followers: server.followers().map((standby) => ({ name: standby.member, replay: lsnOf(standby.replayed), flush: lsnOf(standby.data.wal.length), synchronous: false })),
-    slots: [...data.slots].sort(),
-    pendingRestart: [],
-  };
 }

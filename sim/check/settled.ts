@@ -1,14 +1,14 @@
 /** Liveness: what is not yet as it should be, once nothing goes wrong any more. */
-import { ASIDE } from './model-volume.ts';
-import type { World } from './world.ts';
+import { ASIDE } from '../world/disks.ts';
+import type { World } from '../world/world.ts';
 
 /** @returns the first thing that is not settled, in words, or null. */
 export function unsettled(world: World): string | null {
   const { record, spec } = world.store.documents;
   if (record === null) return 'there is no record';
-  const { primary, promotion, operation, members, term } = record.value;
+  const { primary, promotion, operation, members, term, voters, voterChange } = record.value;
   if (operation !== null) return `${operation.kind} ${operation.id} is under way`;
-  if (promotion !== null) return `${promotion.candidate} is being promoted`;
+  if (promotion !== null) return `${promotion.candidate} is being promoted (${promotion.phase})`;
   if (primary === null) return 'there is no primary';
   const wanted = new Set([...Object.keys(spec.value.members), primary]);
   for (const name of Object.keys(members)) if (!wanted.has(name)) return `${name} is still there`;
@@ -16,20 +16,24 @@ export function unsettled(world: World): string | null {
     const reason = memberUnsettled(world, name, name === primary, term);
     if (reason !== null) return `${name} ${reason}`;
   }
-  for (const name of world.volume.folders.keys()) if (!wanted.has(name)) return `${name.includes(ASIDE) ? 'what was set aside' : 'a folder'} is still there: ${name}`;
-  return null;
+  for (const name of world.disks.folders.keys()) if (!wanted.has(name)) return `${name.includes(ASIDE) ? 'what was set aside' : 'a folder'} is still there: ${name}`;
+  if (voterChange !== null) return `the voters change to ${voterChange.to.join()}`;
+  const electorate = spec.value.commit === 'quorum' ? Object.keys(spec.value.members).sort().join() : '';
+  // A primary that the manifest no longer names votes as long as it is the primary.
+  const present = voters.filter((name) => name !== primary || spec.value.members[name] !== undefined).sort().join();
+  return present === electorate ? null : `${voters.join() || 'nobody'} votes`;
 }
 
 function memberUnsettled(world: World, name: string, primary: boolean, term: number): string | null {
   const member = world.store.documents.record?.value.members[name];
   if (member === undefined) return 'is not in the record';
   const report = world.agents.get(member.host)?.runners.get(name)?.report();
-  const server = world.volume.serverIn(world.volume.folders.get(name));
+  const server = world.disks.serverIn(world.disks.folders.get(name));
   if (!report || server === undefined) return `does not run (goal ${member.goal.kind}, ${report?.error?.message ?? report?.state ?? 'no report'})`;
   if (!report.ready || report.incarnation !== member.incarnation || report.restarts < member.restarts) return `is ${report.state} (incarnation ${report.incarnation} of ${member.incarnation}, restarts ${report.restarts} of ${member.restarts})`;
   if (report.reached !== member.goal.kind) return `has not reached its goal ${member.goal.kind}: ${report.error?.message ?? report.state}`;
   if (server.inRecovery === primary) return primary ? 'is the primary, and in recovery' : 'accepts writes';
-  if (!primary && server.receiver === null) return 'does not stream';
+  if (!primary && server.receiver?.stream == null) return 'does not stream';
   if (report.term !== term) return `has data of term ${report.term}, not ${term}`;
   if (!member.joined) return 'has not joined';
   const slots = member.goal.kind === 'primary' ? member.goal.slots : [];

@@ -38,13 +38,15 @@ export class SimSignal {
 export class SimProcess {
   readonly name: string;
   alive = true;
-  frozen = false;
+  #frozenAt: number | null = null;
   readonly #clock: Clock;
+  #attentiveSince: number;
   #held: (() => void)[] = [];
 
   constructor(clock: Clock, name: string) {
     this.#clock = clock;
     this.name = name;
+    this.#attentiveSince = clock.now;
   }
 
   kill(): void {
@@ -53,12 +55,27 @@ export class SimProcess {
   }
 
   freeze(): void {
-    this.frozen = true;
+    this.#frozenAt ??= this.#clock.now;
+  }
+
+  get frozen(): boolean {
+    return this.#frozenAt !== null;
+  }
+
+  /** ms; 0 while it runs. */
+  frozenFor(): number {
+    return this.#frozenAt === null ? 0 : this.#clock.now - this.#frozenAt;
+  }
+
+  /** How long it has run without a pause, ms; 0 while it does not. */
+  attentiveFor(): number {
+    return this.alive && !this.frozen ? this.#clock.now - this.#attentiveSince : 0;
   }
 
   thaw(): void {
     if (!this.frozen) return;
-    this.frozen = false;
+    this.#frozenAt = null;
+    this.#attentiveSince = this.#clock.now;
     const held = this.#held;
     this.#held = [];
     for (const run of held) this.#clock.after(0, () => this.deliver(run));

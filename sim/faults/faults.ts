@@ -1,0 +1,67 @@
+/** What goes wrong. Each seed draws its own mix and pace, so that rare faults also come in crowds. */
+import type { Prng } from '../kernel/prng.ts';
+import type { World } from '../world/world.ts';
+import { DISK_FAULTS } from './disks.ts';
+import { HOST_FAULTS, crashAgent, freezeAgent, kill, powerOn, standStill } from './hosts.ts';
+import { NETWORK_FAULTS } from './network.ts';
+
+export type Fault = (world: World, random: Prng) => void;
+
+const FAULTS: Record<string, Fault> = { ...HOST_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS };
+
+/** Steps in which agents freeze: between the last look and the deed. */
+export type FreezeIn = 'start' | 'take-over' | 'promise';
+
+export class Faults {
+  readonly #world: World;
+  readonly #random: Prng;
+  #on = true;
+
+  /** @param freezeWish the step in which agents freeze; null: as the seed has it. */
+  constructor(world: World, random: Prng, freezeWish: FreezeIn | null) {
+    this.#world = world;
+    this.#random = random;
+    const mix = Object.keys(FAULTS).filter(() => random.chance(0.5)).map((name) => [random.gap(1), name] as const);
+    const mean = random.pick([400, 1_500, 4_000]);
+    const hazard = random.pick([0, 0.01, 0.06]);
+    const strike = (): void => {
+      if (!this.#on || mix.length === 0) return;
+      FAULTS[random.weighted(mix)]!(world, random);
+      world.clock.after(random.gap(mean), strike);
+    };
+    world.clock.after(random.gap(mean), strike);
+    // The classic: an agent that stands still between its last look and the deed, and comes back with old orders.
+    const drawn = random.pick<FreezeIn | null>([null, null, 'start', 'take-over', 'promise']);
+    const freezeIn = freezeWish ?? drawn;
+    world.hazard = (agent, member, step) => {
+      if (this.#on && step.do === freezeIn && step.as !== 'standby' && random.chance(0.5)) {
+        world.clock.after(random.int(0, 40), () => standStill(world, random, agent.name));
+      } else if (this.#on && random.chance(hazard)) world.clock.after(random.int(0, 120), () => this.#strikeStep(agent.name, member));
+    };
+  }
+
+  /** No further faults, and what is broken is mended. */
+  stop(): void {
+    const world = this.#world;
+    this.#on = false;
+    world.network.mendAll();
+    world.network.trouble = 0;
+    for (const set of [world.startsFail, world.copiesFail, world.disksFull, world.slow]) set.clear();
+    for (const name of Object.keys(world.shares)) world.shares[name] = 0;
+    for (const server of world.disks.servers) server.process.thaw();
+    for (const host of world.hosts) {
+      world.agents.get(host)?.process.thaw();
+      powerOn(world, host);
+    }
+  }
+
+  #strikeStep(host: string, member: string): void {
+    const random = this.#random;
+    if (!this.#on) return;
+    const server = this.#world.disks.servers.find((one) => one.member === member);
+    const what = random.int(0, 3);
+    if (what === 0 && server !== undefined) kill(this.#world, server);
+    else if (what === 1) crashAgent(this.#world, random, host);
+    else freezeAgent(this.#world, random, host);
+  }
+}

@@ -1,0 +1,33 @@
+/** Write-ahead logs of the model: a list of records, its length the LSN. Timelines fork as PostgreSQL's do. */
+
+export interface WalRecord {
+  timeline: number;
+  /** The commit's number, or null for anything else (checkpoint, end of recovery). */
+  commit: number | null;
+}
+export type Wal = WalRecord[];
+
+/** Records in a segment: after a reconnection a receiver says that it has received up to a segment's start. */
+export const SEGMENT = 16;
+export const segmentStart = (position: number): number => position - (position % SEGMENT);
+
+export const timelineOf = (wal: Wal): number => wal.at(-1)?.timeline ?? 0;
+export const lsnOf = (position: number): string => `0/${position.toString(16).toUpperCase()}`;
+export const positionOf = (lsn: string): number => Number.parseInt(lsn.slice(lsn.indexOf('/') + 1), 16);
+
+/** Where a timeline begins in a log that has it, or -1. */
+export const beginOf = (wal: Wal, timeline: number): number => wal.findIndex((record) => record.timeline === timeline);
+
+/**
+ * May a server whose WAL is `own` go on from `source`, of which `end` records can be had? What PostgreSQL itself
+ * checks ("walsender.c", StartReplication; "timeline.c"): timelines and positions, never contents.
+ */
+export function admits(own: Wal, source: Wal, end = source.length): 'ok' | 'ahead' | 'behind-timeline' | 'forked' {
+  const mine = timelineOf(own);
+  const theirs = source[end - 1]?.timeline ?? 0;
+  if (mine > theirs) return 'behind-timeline';
+  // It asks from its segment's start on.
+  if (mine === theirs) return segmentStart(own.length) > end ? 'ahead' : 'ok';
+  const fork = source.findIndex((record) => record.timeline > mine);
+  return own.length <= fork && (own.length === 0 || source.some((record) => record.timeline === mine)) ? 'ok' : 'forked';
+}

@@ -1,0 +1,10 @@
+/** A worker of pool.ts: runs the seeds that it is sent. */
+import type { Batch } from './pool.ts';
+import { runSeed } from './run.ts';
+
+process.on('message', ({ first, count, topology }: Batch) => {
+  const seeds = Array.from({ length: count }, (_, i) => first + i);
+  process.send?.(seeds.map((seed) => runSeed({ seed, ...(topology === null ? {} : { topology }) })));
+});
+// Nobody is left to work for.
+process.on('disconnect', () => process.exit(0));

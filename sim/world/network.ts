@@ -1,0 +1,119 @@
+/**
+ * The network between hosts. Each direction of each pair can be cut by itself. Datagrams (reports, consensus) are lost
+ * when cut, and may be lost, late or doubled when troubled; what runs over TCP (replication) waits and keeps its order.
+ */
+import type { Clock } from '../kernel/clock.ts';
+import type { Prng } from '../kernel/prng.ts';
+
+/** How often a stalled connection tries to go on, ms: what TCP's retransmission does. */
+const RETRY_MS = 200;
+
+export class Network {
+  /** The share of datagrams that is lost, late or doubled. */
+  trouble = 0;
+  readonly #clock: Clock;
+  readonly #random: Prng;
+  /** `from>to` and since when nothing passes. */
+  readonly #cut = new Map<string, number>();
+
+  constructor(clock: Clock, random: Prng) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  cut(from: string, to: string): void {
+    const key = `${from}>${to}`;
+    if (from !== to && !this.#cut.has(key)) this.#cut.set(key, this.#clock.now);
+  }
+
+  mend(from: string, to: string): void {
+    this.#cut.delete(`${from}>${to}`);
+  }
+
+  mendAll(): void {
+    this.#cut.clear();
+  }
+
+  passes(from: string, to: string): boolean {
+    return from === to || !this.#cut.has(`${from}>${to}`);
+  }
+
+  /** Both ways: what a request with an answer needs. */
+  linked(one: string, other: string): boolean {
+    return this.passes(one, other) && this.passes(other, one);
+  }
+
+  /** How long nothing has passed, ms; 0 while something does. */
+  silence(from: string, to: string): number {
+    const since = this.#cut.get(`${from}>${to}`);
+    return from === to || since === undefined ? 0 : this.#clock.now - since;
+  }
+
+  /** `arrive` may run never, once or twice. */
+  datagram(from: string, to: string, arrive: () => void): void {
+    const random = this.#random;
+    if (from === to) {
+      this.#clock.after(0, arrive);
+      return;
+    }
+    const troubled = this.trouble > 0 && random.chance(this.trouble);
+    if (troubled && random.chance(0.5)) return;
+    const come = (): void => {
+      if (this.passes(from, to)) arrive();
+    };
+    this.#clock.after(troubled ? random.int(100, 4_000) : random.int(1, 8), come);
+    if (troubled && random.chance(0.3)) this.#clock.after(random.int(10, 6_000), come);
+  }
+
+  pipe(from: string, to: string): Pipe {
+    return new Pipe(this, this.#clock, this.#random, from, to);
+  }
+}
+
+/** One direction of a TCP connection. */
+export class Pipe {
+  readonly #network: Network;
+  readonly #clock: Clock;
+  readonly #random: Prng;
+  readonly #from: string;
+  readonly #to: string;
+  readonly #queue: { due: number; arrive: () => void }[] = [];
+  #pumping = false;
+  #closed = false;
+
+  constructor(network: Network, clock: Clock, random: Prng, from: string, to: string) {
+    this.#network = network;
+    this.#clock = clock;
+    this.#random = random;
+    this.#from = from;
+    this.#to = to;
+  }
+
+  send(arrive: () => void): void {
+    if (this.#closed) return;
+    this.#queue.push({ due: this.#clock.now + (this.#from === this.#to ? 0 : this.#random.int(1, 5)), arrive });
+    this.#pump();
+  }
+
+  /** What is under way is lost. */
+  close(): void {
+    this.#closed = true;
+    this.#queue.length = 0;
+  }
+
+  #pump(): void {
+    const head = this.#queue[0];
+    if (this.#pumping || head === undefined) return;
+    this.#pumping = true;
+    const blocked = !this.#network.passes(this.#from, this.#to);
+    this.#clock.after(blocked ? RETRY_MS : head.due - this.#clock.now, () => {
+      this.#pumping = false;
+      if (this.#closed) return;
+      if (this.#network.passes(this.#from, this.#to)) {
+        this.#queue.shift();
+        head.arrive();
+      }
+      this.#pump();
+    });
+  }
+}
