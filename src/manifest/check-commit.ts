@@ -40,7 +40,7 @@ function checkPreferred(group: GroupSpec, at: string[]): Problem[] {
   const member = Object.hasOwn(group.members, name) ? group.members[name] : undefined;
   if (member === undefined) return [{ path, at: 'value', message: `group \`${group.name}\` has no member \`${name}\``, expected: oneOf(name, able, 'the name of a replica') }];
   if (able.includes(name)) return [];
-  const why = member.role === 'logger' ? 'it holds WAL and no data' : 'only a person promotes it';
+  const why = member.role === 'logger' ? 'it holds WAL and no data' : 'it follows without a vote';
   return [{ path, at: 'value', message: `\`${name}\` is a ${member.role} and never becomes the primary by itself: ${why}`, expected: oneOf('', able, 'the name of a replica') }];
 }
 
