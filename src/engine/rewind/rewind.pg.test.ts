@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startLoad } from '../../wal/testing/load.ts';
-import { TestPostgres, VERSIONS } from '../../wal/testing/postgres.ts';
+import { TestPostgres, VERSIONS, command } from '../../wal/testing/postgres.ts';
 import { caughtUp, contents, follow, makePair, promote, rewindTo } from './testing/pair.ts';
 import { prepare, work } from './testing/workload.ts';
 
@@ -44,6 +45,11 @@ describe.each(Object.keys(VERSIONS).map(Number))('PostgreSQL %i, rewound', (vers
     expect(result).toMatchObject({ how: 'rewound', from: 1, to: 2 });
     await follow(old, next);
     await expectSame(old, next);
+    if (version < 18) {
+      await old.stop();
+      await command(join(old.bin, 'pg_checksums'), ['--check', '-D', old.data]);
+      await old.start();
+    }
     // It goes on: what comes later arrives, and it can be promoted itself.
     await work(next, seed + 300, 10, { checkpoints: true });
     await caughtUp(next, old);

@@ -85,13 +85,7 @@ export async function rewind(options: RewindOptions): Promise<RewindResult> {
   const reader = new SegmentReader(walDir, targetHistory, segmentSize);
   try {
     let start = await findStart(reader, control, common.lsn, signal);
-    const older = startOf(sourceControl);
-    if (common.lsn !== null && older.redo < start.redo) {
-      // Its restartpoints lag behind our checkpoints, so its files do not have all from before our start.
-      if (await hasSegment(reader, older.redo)) start = older;
-      else sourceControl = await checkpointed(source, start);
-    }
-    const { end, changed } = await readTarget(reader, control, start, signal);
+    let { end, changed } = await readTarget(reader, control, start, signal);
     const nothing: RewindResult = { fork: formatLsn(end), from, to: timeline, bytes: 0, files: 0, how: 'nothing-to-do' };
     if (common.lsn === null) {
       if (end <= (await source.insertEnd(segmentSize))) return nothing;
@@ -99,6 +93,16 @@ export async function rewind(options: RewindOptions): Promise<RewindResult> {
     }
     if (isAncestor(history, { timeline: from, lsn: end })) return nothing;
 
+    const older = startOf(sourceControl);
+    if (older.redo < start.redo) {
+      // Its restartpoints lag behind our checkpoints, so its files do not have all from before our start.
+      if (await hasSegment(reader, older.redo)) {
+        start = older;
+        ({ end, changed } = await readTarget(reader, control, start, signal));
+      } else {
+        sourceControl = await checkpointed(source, start);
+      }
+    }
     const fork: Fork = { timeline: common.timeline, lsn: common.lsn };
     await source.requireSegment(segmentName(segmentTimeline(history, fork.lsn, segmentSize), fork.lsn, segmentSize), fork.lsn);
     const [target, listing] = [await listTarget(dataDir), await source.list()];
@@ -141,12 +145,13 @@ async function checkpointed(source: RewindSource, start: StartPoint): Promise<Co
   return data;
 }
 
-/** The history files of the source's timeline and of those that it came from. */
-async function histories(source: RewindSource, history: TimelineHistory, text: string): Promise<Map<string, string>> {
+/** The history files of the source's timeline and, as far as it has them, of those that it came from. */
+async function histories(source: RewindSource, history: TimelineHistory, own: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  if (history.timeline !== 1) files.set(historyFileName(history.timeline), text);
+  if (history.timeline !== 1) files.set(historyFileName(history.timeline), own);
   for (const { timeline } of history.parents) {
-    if (timeline !== 1) files.set(historyFileName(timeline), (await source.history(timeline)).text);
+    const text = await source.historyText(timeline);
+    if (text !== null) files.set(historyFileName(timeline), text);
   }
   return files;
 }

@@ -1,4 +1,4 @@
-/** The running primary that a rewind copies from, over SQL (pg_rewind's libpq_source.c). */
+/** The running primary that a rewind copies from, over SQL (pg_rewind's libpq_source.c). Errors are PgorbitError. */
 import { PgorbitError } from '../../errors.ts';
 import { type TimelineHistory, historyFileName, parseHistory } from '../../wal/history.ts';
 import { type Lsn, formatLsn, parseLsn, segmentOffset } from '../../wal/lsn.ts';
@@ -53,10 +53,15 @@ export class RewindSource {
   async history(timeline: number): Promise<{ history: TimelineHistory; text: string }> {
     if (timeline === 1) return { history: { timeline, parents: [] }, text: '' };
     const name = historyFileName(timeline);
-    const [bytes] = await this.read([{ path: `pg_wal/${name}`, offset: 0, length: 1 << 20 }]);
-    if (!bytes) throw new PgorbitError('wal-invalid', `${this.name} has no pg_wal/${name}`, { hint: 'make this member anew from a fresh copy' });
-    const text = bytes.toString('utf8');
+    const text = await this.historyText(timeline);
+    if (text === null) throw new PgorbitError('wal-invalid', `${this.name} has no pg_wal/${name}`, { hint: 'make this member anew from a fresh copy' });
     return { history: parseHistory(timeline, text, `${name} of ${this.name}`), text };
+  }
+
+  /** A history file's text, or null where there is none. */
+  async historyText(timeline: number): Promise<string | null> {
+    const [bytes] = await this.read([{ path: `pg_wal/${historyFileName(timeline)}`, offset: 0, length: 1 << 20 }]);
+    return bytes?.toString('utf8') ?? null;
   }
 
   /** The control file, read again where it was being written. */
@@ -74,7 +79,7 @@ export class RewindSource {
 
   /** All that it replayed or wrote so far is on its disk when this resolves. */
   async checkpoint(): Promise<void> {
-    await this.#sql.query('CHECKPOINT', [], { timeoutMs: CHECKPOINT_TIMEOUT_MS });
+    await this.#query('CHECKPOINT', [], CHECKPOINT_TIMEOUT_MS);
   }
 
   /** The end of the last record that it wrote. */
@@ -111,8 +116,13 @@ export class RewindSource {
     return rows.map((row) => row.chunk);
   }
 
-  #query<T extends object>(text: string, params: readonly unknown[] = []): Promise<T[]> {
-    return this.#sql.query<T>(text, params, { timeoutMs: QUERY_TIMEOUT_MS });
+  async #query<T extends object>(text: string, params: readonly unknown[] = [], timeoutMs = QUERY_TIMEOUT_MS): Promise<T[]> {
+    try {
+      return await this.#sql.query<T>(text, params, { timeoutMs });
+    } catch (cause) {
+      if (cause instanceof PgorbitError) throw cause;
+      throw new PgorbitError('postgres-failed', `${this.name} could not be read: ${cause instanceof Error ? cause.message : String(cause)}`, { hint: 'look at its log', cause });
+    }
   }
 
   #refuse(why: string, hint: string): PgorbitError {

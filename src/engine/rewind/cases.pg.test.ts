@@ -1,0 +1,115 @@
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { parseLsn } from '../../wal/lsn.ts';
+import { TestPostgres, VERSIONS } from '../../wal/testing/postgres.ts';
+import { readControlFile } from '../control.ts';
+import { caughtUp, conninfo, contents, follow, makePair, promote, rewindTo } from './testing/pair.ts';
+import { prepare, work } from './testing/workload.ts';
+
+const servers: TestPostgres[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.destroy();
+});
+
+async function started(version: number, settings: Record<string, string | number> = {}): Promise<{ old: TestPostgres; next: TestPostgres }> {
+  const pair = await makePair(version, servers, settings);
+  const client = await pair.old.connect();
+  await prepare(client);
+  await client.end();
+  await work(pair.old, 21, 10, { checkpoints: true });
+  return pair;
+}
+
+async function expectSame(a: TestPostgres, b: TestPostgres): Promise<void> {
+  expect(await contents(a)).toEqual(await contents(b));
+}
+
+describe.each(Object.keys(VERSIONS).map(Number))('PostgreSQL %i, a member', (version) => {
+  it('that did not diverge can follow as it is', async () => {
+    const { old, next } = await started(version);
+    await caughtUp(old, next);
+    await old.stop(); // waits until the standby has it all
+    await promote(next);
+    await work(next, 22, 5, { checkpoints: false });
+    const written: number[] = [];
+    const result = await rewindTo(old, next, { beforeWriting: async () => void written.push(1) });
+    expect([result.how, result.from, result.to, written]).toEqual(['nothing-to-do', 1, 2, []]);
+    await follow(old, next);
+    await expectSame(old, next);
+  });
+
+  it('whose checkpoints the new primary\'s disk lags behind makes that one write a checkpoint', async () => {
+    const { old, next } = await started(version, { wal_keep_size: 0, wal_recycle: 'off', min_wal_size: '32MB', max_wal_size: '64MB' });
+    for (let round = 0; round < 3; round++) {
+      await work(old, 23 + round, 4, { checkpoints: false });
+      await old.value('select pg_switch_wal()');
+      await caughtUp(old, next);
+      await old.value('checkpoint');
+    }
+    await caughtUp(old, next);
+    const before = await readControlFile(next.data);
+    const { checkpoint } = await readControlFile(old.data);
+    expect(parseLsn(before.redo)).toBeLessThan(parseLsn(checkpoint) - 0x200_0000n);
+    await promote(next);
+    await work(old, 31, 8, { checkpoints: false });
+    await work(next, 32, 8, { checkpoints: false });
+    await old.kill();
+    expect((await readControlFile(next.data)).redo).toBe(before.redo);
+    expect((await rewindTo(old, next)).how).toBe('rewound');
+    expect(parseLsn((await readControlFile(next.data)).redo)).toBeGreaterThan(parseLsn(checkpoint));
+    await follow(old, next);
+    await expectSame(old, next);
+  });
+
+  it('that was a standby ahead of the promoted one, and crashed, begins at its own restartpoint', async () => {
+    const { old, next } = await started(version);
+    await caughtUp(old, next);
+    await next.stop();
+    const ahead = await next.copyAsStandby({ primary_conninfo: conninfo(old) });
+    servers.push(ahead);
+    await next.start();
+    await caughtUp(old, next);
+    await caughtUp(old, ahead);
+    await ahead.value('checkpoint'); // a restartpoint; the checkpoints that follow are only replayed
+    await work(old, 41, 6, { checkpoints: true });
+    await old.value('checkpoint');
+    await work(old, 42, 6, { checkpoints: false });
+    await caughtUp(old, next);
+    appendFileSync(join(next.data, 'postgresql.conf'), `primary_conninfo = ''\n`);
+    await next.value('select pg_reload_conf()');
+    while ((await next.value('select count(*) from pg_stat_wal_receiver')) !== '0') await pause(20);
+    await work(old, 43, 10, { checkpoints: true });
+    await caughtUp(old, ahead);
+    await old.kill();
+    await ahead.kill();
+    await promote(next);
+    await work(next, 44, 10, { checkpoints: true });
+    for (const member of [ahead, old]) {
+      expect(await rewindTo(member, next)).toMatchObject({ how: 'rewound', from: 1, to: 2 });
+      await follow(member, next);
+      await expectSame(member, next);
+    }
+  });
+
+  it('that promoted itself goes back to a primary of an older timeline, and of another newer one', async () => {
+    const { old, next } = await started(version);
+    await caughtUp(old, next);
+    await promote(next);
+    await work(next, 51, 8, { checkpoints: true });
+    await work(old, 52, 8, { checkpoints: true });
+    await next.kill();
+    expect(await rewindTo(next, old)).toMatchObject({ how: 'rewound', from: 2, to: 1 });
+    await follow(next, old);
+    await expectSame(next, old);
+    // Its timeline 2 now parts elsewhere than the first one did, which left nothing behind.
+    await promote(next);
+    await work(next, 53, 8, { checkpoints: true });
+    await work(old, 54, 8, { checkpoints: true });
+    await old.kill();
+    expect(await rewindTo(old, next)).toMatchObject({ how: 'rewound', from: 1, to: 2 });
+    await follow(old, next);
+    await expectSame(old, next);
+  });
+});
