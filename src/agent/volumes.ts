@@ -14,6 +14,9 @@ import { openVolume, type UsageMember, type Volume } from '../volume/volume.ts';
 /** Measuring reads the extents of every file: no more than this share of the time goes into it. */
 const MEASURE_SHARE = 0.02;
 const MEASURE_EVERY_MS = 60_000;
+/** While the room on the volume has stayed the same but for this many bytes, a measurement holds for longer. */
+const UNCHANGED = 16 * 1024 * 1024;
+const UNCHANGED_EVERY_MS = 600_000;
 /** Own bytes below this are no reason to clone a member again, however small the database. */
 const NOT_WORTH_IT = 256 * 1024 * 1024;
 
@@ -21,6 +24,8 @@ interface Measured {
   status: VolumeStatus;
   at: number;
   tookMs: number;
+  /** Bytes, as #watchSpace gives them. */
+  room: number;
 }
 
 export interface HostVolumesOptions {
@@ -88,7 +93,8 @@ export class HostVolumes {
     const volume = await this.open(name);
     const started = this.#options.now();
     const usage = await volume.usage(this.#members(name, volume));
-    const space = judgeSpace(await readSpace(volume.path));
+    const facts = await readSpace(volume.path);
+    const space = judgeSpace(facts);
     const status: VolumeStatus = {
       name, driver: volume.driver, why: volume.why, path: volume.path,
       bytes: { total: usage.total, free: usage.free, shared: usage.shared, logical: usage.logical },
@@ -96,7 +102,7 @@ export class HostVolumes {
       warning: space.sentence ?? usage.note,
     };
     const at = this.#options.now();
-    this.#measured.set(name, { status, at, tookMs: at - started });
+    this.#measured.set(name, { status, at, tookMs: at - started, room: facts.free + facts.ballast });
     return status;
   }
 
@@ -104,9 +110,10 @@ export class HostVolumes {
   async watch(): Promise<void> {
     for (const name of Object.keys(this.#options.view.cluster?.document.spec.volumes ?? {})) {
       try {
-        await this.#watchSpace(name);
+        const room = await this.#watchSpace(name);
         const last = this.#measured.get(name);
-        const rest = Math.max(MEASURE_EVERY_MS, (last?.tookMs ?? 0) / MEASURE_SHARE);
+        const unchanged = last !== undefined && Math.abs(last.room - room) < UNCHANGED;
+        const rest = Math.max(unchanged ? UNCHANGED_EVERY_MS : MEASURE_EVERY_MS, (last?.tookMs ?? 0) / MEASURE_SHARE);
         const present = this.#members(name, await this.open(name)).map((member) => member.name);
         const others = last?.status.members.length !== present.length || last.status.members.some((member) => !present.includes(member.name));
         if (last === undefined || others || this.#options.now() - last.at > rest) await this.measure(name);
@@ -116,7 +123,8 @@ export class HostVolumes {
     }
   }
 
-  async #watchSpace(name: string): Promise<void> {
+  /** @returns the bytes that are free, or would be without the ballast. */
+  async #watchSpace(name: string): Promise<number> {
     const volume = await this.open(name);
     const space = await readSpace(volume.path);
     const { level, sentence } = judgeSpace(space);
@@ -124,10 +132,12 @@ export class HostVolumes {
     else if (level === 'ok' && space.ballast === 0 && (await this.#hasImage(volume.path))) await ensureBallast(volume.path);
     const before = this.#levels.get(name) ?? 'ok';
     this.#levels.set(name, level);
-    if (level === before) return;
+    const room = space.free + space.ballast;
+    if (level === before) return room;
     const { tell } = this.#options;
     if (sentence !== null) tell({ level: level === 'warn' ? 'warning' : 'error', kind: 'volume-space', message: `volume ${name}: ${sentence}` });
     else tell({ level: 'info', kind: 'volume-space', message: `volume ${name} has room again` });
+    return room;
   }
 
   /** Each member's own bytes as a share of the group's data (the primary's logical size). */
