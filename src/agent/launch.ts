@@ -95,12 +95,12 @@ async function ends(agent: AgentProcess, withinMs: number): Promise<boolean> {
 }
 
 async function start(options: LaunchOptions, dir: string): Promise<ChildProcess> {
-  const entry = options.entry ?? defaultEntry();
+  const [program = '', ...args] = agentCommand(options);
   const log = await open(join(dir, 'agent.log'), 'a', 0o600);
   try {
     const child = spawn(
-      process.execPath,
-      [...NODE_FLAGS, ...loaderFlags(entry), fileURLToPath(entry), '--home', options.home, '--cluster', options.cluster, '--host', options.host],
+      program,
+      args,
       { detached: true, stdio: ['ignore', log.fd, log.fd], cwd: '/', env: agentEnv(process.env) },
     );
     // A failed spawn shows as a child that has ended (pid undefined).
@@ -109,6 +109,12 @@ async function start(options: LaunchOptions, dir: string): Promise<ChildProcess>
   } finally {
     await log.close();
   }
+}
+
+/** The program of an agent and its arguments. */
+export function agentCommand(options: Pick<LaunchOptions, 'home' | 'cluster' | 'host' | 'entry'>): string[] {
+  const entry = options.entry ?? defaultEntry();
+  return [process.execPath, ...NODE_FLAGS, ...loaderFlags(entry), fileURLToPath(entry), '--home', options.home, '--cluster', options.cluster, '--host', options.host];
 }
 
 /** The environment of an agent that is started from `env`. */

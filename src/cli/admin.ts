@@ -17,7 +17,10 @@ export interface ClusterFile {
   format: 1;
   cluster: string;
   clusterId: string;
+  /** Of hosts of this machine. */
   agents: AgentAddress[];
+  /** Of hosts elsewhere that have joined, as they were known last. */
+  remote: AgentAddress[];
   /** The hosts that the cluster began with: their agents made its first state together. */
   founders: string[];
 }
@@ -53,7 +56,10 @@ const clusterFile = (home: string, cluster: string): string => join(adminDir(hom
 const appliedFile = (home: string, cluster: string): string => join(adminDir(home, cluster), 'applied.json');
 const madeFile = (home: string, cluster: string): string => join(adminDir(home, cluster), 'made.json');
 
-export const readCluster = (home: string, cluster: string): Promise<ClusterFile | null> => readJson(clusterFile(home, cluster));
+export async function readCluster(home: string, cluster: string): Promise<ClusterFile | null> {
+  const file = await readJson<ClusterFile>(clusterFile(home, cluster));
+  return file === null ? null : { ...file, remote: file.remote ?? [] };
+}
 export const writeCluster = (home: string, file: ClusterFile): Promise<void> => writeJson(clusterFile(home, file.cluster), file);
 export const readApplied = (home: string, cluster: string): Promise<AppliedFile | null> => readJson(appliedFile(home, cluster));
 export const writeApplied = (home: string, cluster: string, file: AppliedFile): Promise<void> => writeJson(appliedFile(home, cluster), file);

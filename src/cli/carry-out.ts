@@ -7,17 +7,18 @@ import { findPort } from '../agent/ports.ts';
 import type { StatusDocument } from '../agent/api.ts';
 import { PgorbitError } from '../errors.ts';
 import type { ClusterSpec } from '../group/model.ts';
-import { agentDir, raftDir } from '../home.ts';
+import { adminDir, agentDir, raftDir } from '../home.ts';
 import { readApplied, sha256, writeApplied, writeCluster, writeManifest, type ClusterFile } from './admin.ts';
 import { Cluster } from './cluster.ts';
 import { Interrupted, type Context, type Deadline } from './context.ts';
 import { forgetGoing } from './destroy.ts';
-import { drawSecrets, makeIdentity } from './identity.ts';
+import { awaitHosts, dismiss, noteRemote, signElsewhere } from './hosts.ts';
+import { drawSecrets, makeIdentity, ownAuthority } from './identity.ts';
 import { operate } from './operate.ts';
 import { planAgents } from './plan/agents.ts';
 import { pendingRestarts } from './plan/health.ts';
 import { primaryFirst } from './plan/restart-order.ts';
-import { FIRST_AGENT_PORT, FIRST_MEMBER_PORT, openPorts, usedPorts } from './plan/ports.ts';
+import { FIRST_AGENT_PORT, FIRST_MEMBER_PORT, openPorts, unaskedPort, usedPorts } from './plan/ports.ts';
 import { specInForce } from './present.ts';
 import type { Outcome, Plan } from './reconcile.ts';
 import { updateSource } from './source.ts';
@@ -37,7 +38,7 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
   };
   step('identity');
   let file = await settleIdentity(context, plan, plan.present.file);
-  let restart = await makeIdentity(context.home, file);
+  let restart = await makeIdentity(context.home, file, (request) => signElsewhere(context, file, request));
   step('volumes');
   await makeVolumes(context, file.cluster);
   step(file.agents.length === 1 ? 'agent' : `${file.agents.length} agents`);
@@ -50,7 +51,7 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
       const again = specInForce(plan.present) === null ? await settleIdentity(context, plan, file) : file;
       if (left === 0 || isDeepStrictEqual(again, file)) throw error;
       file = again;
-      restart = await makeIdentity(context.home, file);
+      restart = await makeIdentity(context.home, file, (request) => signElsewhere(context, file, request));
     }
   }
   progress.done(file.agents.map((agent) => `${agent.host} on ${agent.address}:${agent.port}`).join(', '));
@@ -60,12 +61,14 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
     step('apply');
     const spec = await settlePorts(cluster, plan.spec, file);
     const source = await apply(context, cluster, plan, spec);
+    if (wish.awaitHosts === true) await awaitHosts(context, cluster, plan.remote, deadline);
     context.background = 'The agents go on with it: `pgorbit status` shows how far they are, and `pgorbit up` waits for them again.';
     step('wait until every member is healthy');
     let status = await waitHealthy(context, cluster, spec, deadline);
     progress.done();
     if (await follow(context, cluster, plan, status, deadline)) status = await waitHealthy(context, cluster, spec, deadline);
     await retireHosts(context, cluster, file, spec, deadline);
+    await noteRemote(context, cluster, spec);
     return { changes, status, file: wish.edited ? source : null };
   } finally {
     cluster.close();
@@ -73,9 +76,9 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
 }
 
 /** Writes who the cluster is, going on from what is `known`. cluster.json comes last: where it is, the rest is there too. */
-async function settleIdentity(context: Context, { wish, spec, present }: Plan, known: ClusterFile | null): Promise<ClusterFile> {
+async function settleIdentity(context: Context, { wish, spec, present, remote }: Plan, known: ClusterFile | null): Promise<ClusterFile> {
   const before = specInForce(present);
-  const wanted = planAgents(known, before, before === null ? wish.spec : spec);
+  const wanted = planAgents(known, before, before === null ? wish.spec : spec, remote);
   const agents: ClusterFile['agents'] = [];
   for (const { host, address, port: meant } of wanted.agents) {
     const lost = before === null && wish.spec.hosts[host]?.port === null && meant !== null && (await isTaken(context, spec.cluster, { host, address, port: meant }));
@@ -85,10 +88,10 @@ async function settleIdentity(context: Context, { wish, spec, present }: Plan, k
     if (chosen === null) throw new PgorbitError('port-in-use', `no port of ${address} is free for the agent of ${host}`);
     agents.push({ host, address, port: chosen });
   }
-  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: known?.clusterId ?? randomUUID(), agents, founders: wanted.founders };
+  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: known?.clusterId ?? randomUUID(), agents, remote: known?.remote ?? [], founders: wanted.founders };
   if (before === null) await forgetFounding(context, known, wanted.founders);
   if (known === null) await forgetGoing(context.home, spec.cluster);
-  await noteVolumes(context, spec, wish.demo);
+  await noteVolumes(context, spec, remote, wish.demo);
   if (before === null) {
     await writeManifest(context.home, spec.cluster, wish.input.text);
     await writeApplied(context.home, spec.cluster, { source: wish.input.source, baseDir: wish.input.baseDir, sha256: sha256(wish.input.text), spec: null });
@@ -128,15 +131,16 @@ async function startAgents(context: Context, file: ClusterFile, restart: readonl
   );
 }
 
-/** Every port that is still open, chosen by the agent of its host. */
+/** Every port that is still open, chosen by the agent of its host; on a host that has not joined yet nobody can be asked. */
 async function settlePorts(cluster: Cluster, wanted: ClusterSpec, file: ClusterFile): Promise<ClusterSpec> {
   const spec = structuredClone(wanted);
-  for (const agent of file.agents) {
+  for (const agent of [...file.agents, ...file.remote]) {
     const host = spec.hosts[agent.host];
     if (host !== undefined) host.port = agent.port;
   }
   for (const open of openPorts(spec)) {
-    const { port } = await cluster.callHost(open.host, 'POST /v1/port', { address: open.address, from: FIRST_MEMBER_PORT, except: usedPorts(spec, open.address), exactly: false });
+    const wish = { address: open.address, from: FIRST_MEMBER_PORT, except: usedPorts(spec, open.address), exactly: false };
+    const { port } = cluster.hosts.includes(open.host) ? await cluster.callHost(open.host, 'POST /v1/port', wish) : { port: unaskedPort(spec, open.address) };
     const member = spec.groups[open.group]?.members[open.member];
     if (port === null || member === undefined) throw new PgorbitError('port-in-use', `no port of ${open.address} is free for member ${open.member}`);
     member.port = port;
@@ -149,11 +153,13 @@ async function apply(context: Context, cluster: Cluster, { wish, present }: Plan
   const { revision, document } = await cluster.call('GET /v1/cluster', {}, { signal: context.signal });
   if (document !== null && document.id !== cluster.file.clusterId) throw new PgorbitError('other-cluster', `the agents run another cluster (id ${document.id})`);
   if (present.revision !== null && present.revision !== revision) throw new PgorbitError('state-conflict', `cluster ${cluster.name} was changed by someone else just now`, { hint: 'look at `pgorbit status`, and try again' });
+  const authority = await ownAuthority(adminDir(context.home, cluster.name));
   if (document === null || document.stopped || document.manifest !== wish.input.text || !isDeepStrictEqual(document.spec, spec)) {
     await cluster.call('POST /v1/apply', {
       revision,
       document: { id: cluster.file.clusterId, manifest: wish.input.text, spec, stopped: false },
       ...(document === null ? { secrets: drawSecrets() } : {}),
+      ...(authority === null ? {} : { authority }),
     });
   }
   const applied = await readApplied(context.home, cluster.name);
@@ -193,7 +199,7 @@ async function follow(context: Context, cluster: Cluster, { wish, changes }: Pla
 
 /** Ends the agents of hosts that the manifest no longer names, once their members are gone. */
 async function retireHosts(context: Context, cluster: Cluster, file: ClusterFile, spec: ClusterSpec, deadline: Deadline): Promise<void> {
-  const gone = file.agents.filter((agent) => spec.hosts[agent.host] === undefined);
+  const gone = [...file.agents, ...file.remote].filter((agent) => spec.hosts[agent.host] === undefined);
   if (gone.length === 0) return;
   context.progress.step(`end the agents of ${gone.map((agent) => agent.host).join(', ')}`);
   // An agent that ended while it still had a vote would count as one that is down.
@@ -202,9 +208,12 @@ async function retireHosts(context: Context, cluster: Cluster, file: ClusterFile
     if (!agents.some((agent) => agent.voter && spec.hosts[agent.host] === undefined)) break;
     await deadline.rest(POLL_MS, () => ({ message: `the agents of ${gone.map((agent) => agent.host).join(', ')} still have a vote`, hint: 'run `pgorbit up` again' }));
   }
-  const left: ClusterFile = { ...file, agents: file.agents.filter((agent) => !gone.includes(agent)) };
-  for (const { host } of gone) await stopAgent(agentDir(context.home, file.cluster, host));
+  const left: ClusterFile = { ...file, agents: file.agents.filter((agent) => !gone.includes(agent)), remote: file.remote.filter((agent) => !gone.includes(agent)) };
+  for (const agent of gone) {
+    if (file.remote.includes(agent)) await dismiss(context, cluster, agent.host);
+    else await stopAgent(agentDir(context.home, file.cluster, agent.host));
+  }
   await writeCluster(context.home, left);
-  await startAgents(context, left, await makeIdentity(context.home, left));
+  await startAgents(context, left, await makeIdentity(context.home, left, (request) => signElsewhere(context, left, request)));
   context.progress.done();
 }

@@ -1,6 +1,7 @@
 /** A cluster as the CLI reaches it: any agent that answers will do, and each can be asked for itself. */
 import type { CallName, Calls } from '../agent/api.ts';
 import type { AgentAddress } from '../agent/config.ts';
+import type { Identity } from '../agent/identity/ca.ts';
 import { readIdentity } from '../agent/identity/files.ts';
 import { runningAgent } from '../agent/launch.ts';
 import { NO_LEADER } from '../agent/leader.ts';
@@ -14,13 +15,15 @@ import { chooseCluster } from './plan/select.ts';
 export class Cluster {
   readonly file: ClusterFile;
   readonly #clients: Map<string, RpcClient>;
+  readonly #identity: Identity;
   /** Hosts in the order in which they are asked: the one that answered last comes first. */
   #order: string[];
 
-  private constructor(file: ClusterFile, clients: Map<string, RpcClient>) {
+  private constructor(file: ClusterFile, clients: Map<string, RpcClient>, identity: Identity) {
     this.file = file;
+    this.#identity = identity;
     this.#clients = clients;
-    this.#order = file.agents.map((agent) => agent.host);
+    this.#order = [...clients.keys()];
   }
 
   get name(): string {
@@ -35,7 +38,18 @@ export class Cluster {
       if (!(cause instanceof PgorbitError) || cause.code !== 'no-such-cluster') throw cause;
       throw new PgorbitError('operation-failed', `cluster ${name} is only half made: an \`up\` was interrupted`, { hint: '`pgorbit up` finishes it; `pgorbit destroy --yes` removes it', cause });
     });
-    return new Cluster(file, new Map(file.agents.map((agent: AgentAddress) => [agent.host, new RpcClient(agent, identity)])));
+    return new Cluster(file, new Map([...file.agents, ...file.remote].map((agent: AgentAddress) => [agent.host, new RpcClient(agent, identity)])), identity);
+  }
+
+  /** Takes up agents that have joined or moved meanwhile. */
+  learn(agents: readonly AgentAddress[]): void {
+    for (const { host, address, port } of agents) {
+      const known = this.#clients.get(host);
+      if (known?.target.address === address && known.target.port === port) continue;
+      known?.close();
+      this.#clients.set(host, new RpcClient({ host, address, port }, this.#identity));
+      if (known === undefined) this.#order = [...this.#order, host];
+    }
   }
 
   /** Asks the agents one after the other until one answers. Throws what the last of them said. */
@@ -64,8 +78,9 @@ export class Cluster {
     return client.call(name, request, options);
   }
 
+  /** Those whose agents are known, of this machine and elsewhere. */
   get hosts(): string[] {
-    return this.file.agents.map((agent) => agent.host);
+    return [...this.#clients.keys()];
   }
 
   close(): void {
@@ -74,12 +89,12 @@ export class Cluster {
 }
 
 /**
- * Do so few agents run that none can lead? Then there is no sense in waiting for an election. All of them are on this
- * machine.
+ * Do so few agents run that none can lead? Then there is no sense in waiting for an election. Those elsewhere are taken
+ * to run.
  */
 export async function isLeaderless(home: string, file: ClusterFile): Promise<boolean> {
   const running = await Promise.all(file.agents.map(({ host }) => runningAgent(agentDir(home, file.cluster, host))));
-  return running.filter((agent) => agent !== null).length * 2 < file.agents.length;
+  return (running.filter((agent) => agent !== null).length + file.remote.length) * 2 < file.agents.length + file.remote.length;
 }
 
 /** The cluster that the command means (or the one named), open while `work` runs. */

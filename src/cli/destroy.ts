@@ -42,7 +42,8 @@ export async function destroyCluster(context: Context, cluster: string, deadline
   const kept: string[] = [];
   await writeJson(goingFile(home, cluster), { since: new Date().toISOString() });
   progress.step('stop members and agents');
-  await stopCluster(context, file, spec, deadline);
+  await stopCluster(context, file, spec, deadline, true);
+  for (const { host } of file.remote) kept.push(`what the members on host ${host} stored there: delete PGORBIT_HOME/${cluster} on its machine, and the folders on its volumes`);
   progress.step('remove data directories');
   const volumes = [...new Set([...Object.values(spec?.volumes ?? {}).map((volume) => volume.path), ...made.images.map((image) => image.path)])];
   for (const volume of volumes) await clearVolume(volume, file, kept);

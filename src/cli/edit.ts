@@ -18,6 +18,8 @@ export interface EditOptions {
   /** For the lock: `add replica`. */
   command: string;
   restart?: boolean;
+  /** Hosts that are to join from another machine. */
+  invited?: readonly string[];
 }
 
 /** Edits the manifest in force with `edit` and waits until the cluster is what it says. */
@@ -31,7 +33,7 @@ export async function editManifest(context: Context, options: EditOptions, edit:
   const applied = await readApplied(context.home, name);
   const input = { text: edit(current), shown: 'the manifest', edited: true as const, source: applied?.source ?? null, baseDir: applied?.baseDir ?? context.cwd };
   const outcome = await reconcile(context, {
-    input, spec: readSpec(input), demo: null, command: options.command, dryRun: false, restart: options.restart ?? true, revision, edited: true,
+    input, spec: readSpec(input), demo: null, command: options.command, dryRun: false, restart: options.restart ?? true, revision, edited: true, invited: options.invited ?? [],
   });
   tellFile(context, outcome);
   return outcome;

@@ -21,6 +21,7 @@ import { chooseImageFs, imageObstacle } from './plan/image.ts';
 import { judgeMemory } from './plan/memory.ts';
 import { storageOf } from './plan/storage.ts';
 import { FIRST_AGENT_PORT, newMembers } from './plan/ports.ts';
+import { volumesHere } from './plan/where.ts';
 
 export interface PreflightInput {
   home: string;
@@ -30,6 +31,8 @@ export interface PreflightInput {
   after: ClusterSpec;
   /** Hosts whose agent runs: it holds its port. */
   running: readonly string[];
+  /** Hosts elsewhere: their own agents look at them. */
+  remote: readonly string[];
   /** Volumes that are mounted by a step of their own later (the demo's image). */
   mountedLater: readonly string[];
 }
@@ -43,9 +46,9 @@ export interface PreflightAnswer {
 export async function preflight(input: PreflightInput): Promise<PreflightAnswer> {
   const notes: string[] = [];
   const problems = await collect([
-    ...Object.values(input.after.hosts).map((host) => () => checkHost(input, host.name)),
-    ...newMembers(input.before, input.after).map((member) => () => checkMember(input, member)),
-    ...Object.values(input.after.volumes).map((volume) => () => checkVolume(input, volume, notes)),
+    ...Object.values(input.after.hosts).filter((host) => !input.remote.includes(host.name)).map((host) => () => checkHost(input, host.name)),
+    ...newMembers(input.before, input.after).filter((member) => !input.remote.includes(member.host)).map((member) => () => checkMember(input, member)),
+    ...volumesHere(input.after, input.remote).map((volume) => () => checkVolume(input, volume, notes)),
     () => checkMemory(input),
     async () => void (await postgresOsUser()),
     async () => requireUserName(),
@@ -90,7 +93,7 @@ async function checkHost({ after, running }: PreflightInput, name: string): Prom
 
 const notHere = (name: string, address: string): PgorbitError =>
   new PgorbitError('host-unreachable', `host ${name} has the address ${address}, which is not this machine's, and no agent answers there`, {
-    hint: 'this release runs all hosts of a cluster on one machine: give the host an address of this one, such as 127.0.0.1',
+    hint: 'correct the address, or run the agent where that address is: `pgorbit host token` makes a token for it',
   });
 
 const inUse = (what: string, address: string, port: number): PgorbitError =>
@@ -147,8 +150,8 @@ function isOn({ groups }: ClusterSpec, { group, member }: { group: string; membe
   return wanted !== undefined && wanted.path === null && wanted.role !== 'logger' && (wanted.volume ?? groups[group]?.volume) === volume;
 }
 
-async function checkMemory({ after }: PreflightInput): Promise<void> {
-  const groups = Object.values(after.groups).map((group) => ({ group, count: Object.values(group.members).filter((member) => member.role !== 'logger').length }));
+async function checkMemory({ after, remote }: PreflightInput): Promise<void> {
+  const groups = Object.values(after.groups).map((group) => ({ group, count: Object.values(group.members).filter((member) => member.role !== 'logger' && !remote.includes(member.host)).length }));
   const problem = judgeMemory(groups, await memoryFacts());
   if (problem !== null) throw PgorbitError.fromReport(problem);
 }

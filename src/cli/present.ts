@@ -1,6 +1,6 @@
 /** What there is of a cluster when a command begins: on disk, and as its agents tell where they run. */
 import { readdir } from 'node:fs/promises';
-import type { ClusterDocument, StatusDocument } from '../agent/api.ts';
+import type { Calls, ClusterDocument, StatusDocument } from '../agent/api.ts';
 import { agentConfigFile, type AgentConfig } from '../agent/config.ts';
 import { runningAgent } from '../agent/launch.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
@@ -23,6 +23,8 @@ export interface Present {
   /** The document's revision; null while no agent answers. */
   revision: number | null;
   status: StatusDocument | null;
+  /** Who has joined, and who was invited to; null while no agent answers. */
+  hosts: Calls['GET /v1/hosts']['answer'] | null;
 }
 
 /** Throws `other-cluster` or `not-ours` where the cluster's folder is not what it should be. */
@@ -30,7 +32,7 @@ export async function readPresent(context: Context, cluster: string): Promise<Pr
   const [file, applied, made] = await Promise.all([readCluster(context.home, cluster), readApplied(context.home, cluster), readMade(context.home, cluster)]);
   if (file === null) {
     await refuseForeign(clusterDir(context.home, cluster));
-    return { file, applied, made, running: [], document: null, revision: null, status: null };
+    return { file, applied, made, running: [], ...SILENT };
   }
   if (file.cluster !== cluster) throw otherCluster(`${clusterDir(context.home, cluster)} holds the cluster ${file.cluster}, not ${cluster}`);
   const running: string[] = [];
@@ -40,7 +42,17 @@ export async function readPresent(context: Context, cluster: string): Promise<Pr
     if (config !== null && config.clusterId !== file.clusterId) throw otherCluster(`${dir} belongs to another cluster that is called ${config.cluster} too (id ${config.clusterId}, not ${file.clusterId})`);
     if ((await runningAgent(dir)) !== null) running.push(host);
   }
-  return { file, applied, made, running, ...(running.length > 0 && !(await isLeaderless(context.home, file)) ? await askAgents(context, cluster, file.clusterId) : { document: null, revision: null, status: null }) };
+  const asked = running.length + file.remote.length > 0 && !(await isLeaderless(context.home, file)) ? await askAgents(context, cluster, file.clusterId) : SILENT;
+  return { file: withRemote(file, asked.hosts), applied, made, running, ...asked };
+}
+
+type Asked = Pick<Present, 'document' | 'revision' | 'status' | 'hosts'>;
+const SILENT: Asked = { document: null, revision: null, status: null, hosts: null };
+
+/** The file with the hosts elsewhere as the agents know them now. */
+export function withRemote(file: ClusterFile, hosts: Present['hosts']): ClusterFile {
+  if (hosts === null) return file;
+  return { ...file, remote: hosts.agents.filter((agent) => !file.agents.some((own) => own.host === agent.host)) };
 }
 
 /** What is in force as far as it is known here. */
@@ -49,15 +61,16 @@ export const specInForce = (present: Present): ClusterSpec | null => present.doc
 const otherCluster = (message: string): PgorbitError =>
   new PgorbitError('other-cluster', message, { hint: 'give the cluster in the manifest another name, or set PGORBIT_HOME to another folder' });
 
-async function askAgents(context: Context, name: string, clusterId: string): Promise<Pick<Present, 'document' | 'revision' | 'status'>> {
+async function askAgents(context: Context, name: string, clusterId: string): Promise<Asked> {
   const cluster = await Cluster.open(context, name);
   try {
     const { document, revision } = await cluster.call('GET /v1/cluster', {}, { signal: context.signal });
     if (document !== null && document.id !== clusterId) throw otherCluster(`the agents of ${name} run another cluster (id ${document.id}, not ${clusterId})`);
-    return { document, revision, status: await cluster.call('GET /v1/status', {}, { signal: context.signal }) };
+    const status = await cluster.call('GET /v1/status', {}, { signal: context.signal });
+    return { document, revision, status, hosts: await cluster.call('GET /v1/hosts', {}, { signal: context.signal }) };
   } catch (error) {
     // Agents that run and do not answer are started anew by the step that starts agents.
-    if (error instanceof PgorbitError && (error.code === 'agent-unreachable' || error.code === 'timed-out')) return { document: null, revision: null, status: null };
+    if (error instanceof PgorbitError && (error.code === 'agent-unreachable' || error.code === 'timed-out')) return SILENT;
     throw error;
   } finally {
     cluster.close();

@@ -14,8 +14,10 @@ import type { DemoVolume } from './demo.ts';
 import { lockHolder, takeLock } from './lock.ts';
 import type { ManifestInput } from './manifest.ts';
 import { planAgents } from './plan/agents.ts';
-import { keepPorts } from './plan/ports.ts';
+import { ownAddresses } from './machine.ts';
+import { keepPorts, withAgentPorts } from './plan/ports.ts';
 import { alignRoles, refuseRemovedPrimary } from './plan/roles.ts';
+import { remoteHosts } from './plan/where.ts';
 import { preflight } from './preflight.ts';
 import { readPresent, specInForce, type Present } from './present.ts';
 
@@ -31,6 +33,10 @@ export interface Wish {
   restart: boolean;
   /** The revision that the text was edited from, or null: whatever is in force. */
   revision: number | null;
+  /** Hosts that are to join from another machine, whatever their address. */
+  invited?: readonly string[];
+  /** Tell how hosts that have not joined yet do so, and wait for them. */
+  awaitHosts?: boolean;
   /** Write the text into the user's file as well, where that still holds what was applied last. */
   edited: boolean;
 }
@@ -42,6 +48,8 @@ export interface Plan {
   spec: ClusterSpec;
   changes: Change[];
   present: Present;
+  /** Hosts whose agents are not run by this command, but elsewhere. */
+  remote: string[];
 }
 
 export interface Outcome {
@@ -81,17 +89,20 @@ export async function reconcile(context: Context, wish: Wish): Promise<Outcome> 
 async function check(context: Context, wish: Wish): Promise<Plan> {
   const present = await readPresent(context, wish.spec.cluster);
   if (wish.revision !== null && wish.revision !== present.revision) throw changedMeanwhile(wish.spec.cluster);
-  const before = specInForce(present);
+  const agents = [...(present.file?.agents ?? []), ...(present.file?.remote ?? [])];
+  const before = withAgentPorts(specInForce(present), agents);
+  const invited = [...(wish.invited ?? []), ...(present.hosts?.tokens ?? []).map((token) => token.host)];
+  const remote = remoteHosts(wish.spec, { file: present.file, invited, own: await ownAddresses(Object.values(wish.spec.hosts).map((host) => host.address), context.env) });
   // Until something is applied, an agent's port is no more than a choice that may be made again.
-  const spec = keepPorts(before, wish.spec, before === null ? [] : present.file?.agents);
+  const spec = keepPorts(before, wish.spec, before === null ? [] : agents);
   const primaries = Object.fromEntries((present.status?.groups ?? []).map((group) => [group.name, group.primary]));
   refuseRemovedPrimary(spec, primaries);
-  planAgents(present.file, before, spec);
+  planAgents(present.file, before, spec, remote);
   const running = Number.parseInt(present.status?.groups[0]?.engine?.replace(/^\D*/, '') ?? '', 10);
   const changes = diffSpecs(before === null ? null : alignRoles(before, spec, primaries), spec, Number.isNaN(running) ? null : running);
   refuse(changes);
 
-  const idle = before !== null && changes.length === 0 && Object.keys(spec.hosts).every((host) => present.running.includes(host));
+  const idle = before !== null && changes.length === 0 && Object.keys(spec.hosts).every((host) => remote.includes(host) || present.running.includes(host));
   if (!idle) {
     const { engine, notes } = await preflight({
       home: context.home,
@@ -99,13 +110,14 @@ async function check(context: Context, wish: Wish): Promise<Plan> {
       before,
       after: spec,
       running: present.running,
+      remote,
       mountedLater: [...present.made.images.map((image) => image.path), ...(wish.demo === null ? [] : [wish.demo.path])],
     });
     context.progress.note(`engine: PostgreSQL ${engine.version} in ${engine.bin}`);
     for (const note of wish.demo === null ? notes : [`volume: ${wish.demo.why}`]) context.progress.note(note);
     for (const note of notesOn(spec)) context.progress.note(note);
   }
-  return { wish, spec, changes, present };
+  return { wish, spec, changes, present, remote };
 }
 
 /** Throws `unsafe` with every change that can't be made in place; nothing was changed then. */

@@ -11,17 +11,22 @@ import { agentDir, clusterDir } from '../home.ts';
 import type { ClusterFile } from './admin.ts';
 import { Cluster } from './cluster.ts';
 import type { Context, Deadline } from './context.ts';
+import { dismiss } from './hosts.ts';
 import { ownFolders } from './plan/storage.ts';
 
 const POLL_MS = 50;
 
-/** Ends every member, then its agent. Idempotent. Throws `timed-out`, `postgres-failed`. */
-export async function stopCluster(context: Context, file: ClusterFile, spec: ClusterSpec | null, deadline: Deadline): Promise<void> {
+/**
+ * Ends every member, then its agent. The agents of hosts elsewhere stay, unless they are to `leave`. Idempotent. Throws
+ * `timed-out`, `postgres-failed`.
+ */
+export async function stopCluster(context: Context, file: ClusterFile, spec: ClusterSpec | null, deadline: Deadline, leave = false): Promise<void> {
   await endStarting(context.home, file.cluster);
   const cluster = await Cluster.open(context, file.cluster);
   try {
     await markStopped(context, cluster);
-    await Promise.all(cluster.hosts.map((host) => stopHost(context, cluster, host, deadline)));
+    if (file.remote.length > 0) await stopRemote(context, cluster, deadline, leave);
+    await Promise.all(file.agents.map(({ host }) => stopHost(context, cluster, host, deadline)));
   } finally {
     cluster.close();
   }
@@ -30,9 +35,10 @@ export async function stopCluster(context: Context, file: ClusterFile, spec: Clu
 
 /** Tells the cluster that it is to be down: nobody takes over from a primary that stops, whatever order they stop in. */
 async function markStopped(context: Context, cluster: Cluster): Promise<void> {
-  const running = await Promise.all(cluster.hosts.map((host) => runningAgent(agentDir(context.home, cluster.name, host))));
-  // Without a majority nothing can be told, and nobody can take over.
-  if (running.filter((agent) => agent !== null).length * 2 <= cluster.hosts.length) return;
+  const { agents, remote } = cluster.file;
+  const running = await Promise.all(agents.map(({ host }) => runningAgent(agentDir(context.home, cluster.name, host))));
+  // Without a majority nothing can be told, and nobody can take over. Those elsewhere are taken to run.
+  if ((running.filter((agent) => agent !== null).length + remote.length) * 2 <= agents.length + remote.length) return;
   try {
     const { revision, document } = await cluster.call('GET /v1/cluster', {});
     if (document !== null && !document.stopped) await cluster.call('POST /v1/apply', { revision, document: { ...document, stopped: true } });
@@ -40,6 +46,27 @@ async function markStopped(context: Context, cluster: Cluster): Promise<void> {
     if (!(error instanceof PgorbitError)) throw error;
     context.progress.note(`the agents could not be told that the cluster goes down (${error.message}); they are stopped all the same`);
   }
+}
+
+/** Members elsewhere stop because the cluster is marked as stopped; their agents report it while this machine's still run. */
+async function stopRemote(context: Context, cluster: Cluster, deadline: Deadline, leave: boolean): Promise<void> {
+  const elsewhere = cluster.file.remote.map((agent) => agent.host);
+  for (;;) {
+    let running: string[];
+    try {
+      const { groups, agents } = await cluster.call('GET /v1/status', {}, { signal: context.signal });
+      const answering = agents.filter((agent) => agent.state !== 'unreachable').map((agent) => agent.host);
+      running = groups.flatMap((group) => group.members).filter((member) => elsewhere.includes(member.host) && answering.includes(member.host) && member.pid !== null).map((member) => member.name);
+    } catch (error) {
+      if (!(error instanceof PgorbitError)) throw error;
+      context.progress.warn(`the members on ${elsewhere.join(', ')} can't be watched as they stop: ${error.message}`);
+      return;
+    }
+    if (running.length === 0) break;
+    context.progress.detail(`${running.join(', ')} still run`);
+    await deadline.rest(POLL_MS * 4, () => ({ message: `${running.join(', ')} have not stopped within ${Math.round(deadline.limitMs / 1000)} s`, hint: 'wait, and run the command again; --timeout waits longer' }));
+  }
+  if (leave) for (const host of elsewhere) await dismiss(context, cluster, host);
 }
 
 async function stopHost(context: Context, cluster: Cluster, host: string, deadline: Deadline): Promise<void> {

@@ -1,7 +1,7 @@
 /** Brings a cluster's volumes into being on this machine: folders, and images on loop devices. */
 import { lstat, mkdir } from 'node:fs/promises';
 import { postgresOsUser } from '../engine/osuser.ts';
-import type { ClusterSpec } from '../group/model.ts';
+import type { ClusterSpec, VolumeSpec } from '../group/model.ts';
 import { volumeFacts } from '../volume/facts.ts';
 import { createImage, growImage } from '../volume/image.ts';
 import { imageFileOf } from '../volume/image-record.ts';
@@ -9,18 +9,19 @@ import { readMade, writeMade, type MadeFile, type MadeImage } from './admin.ts';
 import type { Context } from './context.ts';
 import type { DemoVolume } from './demo.ts';
 import { chooseImageFs } from './plan/image.ts';
+import { volumesHere } from './plan/where.ts';
 
 /** Notes down what will be made outside the home, before it is: what is noted is made by the next `up` if not by this one. */
-export async function noteVolumes(context: Context, spec: ClusterSpec, demo: DemoVolume | null): Promise<void> {
+export async function noteVolumes(context: Context, spec: ClusterSpec, remote: readonly string[], demo: DemoVolume | null): Promise<void> {
   const made = await readMade(context.home, spec.cluster);
-  const next = await planMade(spec, demo, made);
+  const next = await planMade(volumesHere(spec, remote), demo, made);
   if (next !== made) await writeMade(context.home, spec.cluster, next);
 }
 
-async function planMade(spec: ClusterSpec, demo: DemoVolume | null, made: MadeFile): Promise<MadeFile> {
+async function planMade(volumes: readonly VolumeSpec[], demo: DemoVolume | null, made: MadeFile): Promise<MadeFile> {
   const images = [...made.images];
   const folders = [...made.folders];
-  for (const volume of Object.values(spec.volumes)) {
+  for (const volume of volumes) {
     const known = images.find((image) => image.path === volume.path);
     if (known !== undefined) {
       if (volume.size !== null && volume.size > known.size) images.splice(images.indexOf(known), 1, { ...known, size: volume.size });

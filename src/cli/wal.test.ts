@@ -87,7 +87,7 @@ describe('pgorbit wal', () => {
   it('finds the WAL of a member of the cluster, whether agents run or not', async () => {
     const home = join(root, 'home');
     const group = { ...groupSpec('main', { n1: ['h1', 'primary'], n2: ['h1', 'replica'] }), storage: 'local' as const, volume: null };
-    await writeCluster(home, { format: 1, cluster: 'shop', clusterId: 'id', agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }], founders: ['h1'] });
+    await writeCluster(home, { format: 1, cluster: 'shop', clusterId: 'id', agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }], remote: [], founders: ['h1'] });
     await writeApplied(home, 'shop', { source: null, baseDir: root, sha256: '', spec: clusterSpec(['h1'], [group]) });
     writeWal(join(memberDir(home, 'shop', 'h1', 'main', 'n1'), 'storage/data/pg_wal'));
     expect((await pgorbit('wal', 'ls', '--member', 'n1')).out).toContain('n1/storage/data/pg_wal: WAL of PostgreSQL 15');

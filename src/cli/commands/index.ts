@@ -11,6 +11,7 @@ export interface Entry {
 }
 
 const LIFE = 'Clusters:';
+const HOSTS = 'Hosts:';
 const USE = 'Use:';
 const MEMBERS = 'Members:';
 const CARE = 'Care:';
@@ -20,6 +21,10 @@ export const COMMANDS: readonly Entry[] = [
   { name: 'status', group: LIFE, summary: 'members, roles, lag, and what the volume holds', load: () => import('./status.ts') },
   { name: 'down', group: LIFE, summary: 'stop everything; the data stay', load: () => import('./down.ts') },
   { name: 'destroy', group: LIFE, summary: 'remove what pgorbit made, and nothing else', load: () => import('./destroy.ts') },
+  { name: 'host', group: HOSTS, summary: 'let machines join, and go', load: () => import('./host.ts') },
+  { name: 'agent', group: HOSTS, summary: 'join a cluster with this machine, and run its agent', load: () => import('./agent.ts') },
+  { name: 'login', group: HOSTS, summary: 'manage a cluster from this machine', load: () => import('./login.ts') },
+  { name: 'rotate', group: HOSTS, summary: 'renew certificates while everything runs', load: () => import('./rotate.ts') },
   { name: 'sql', group: USE, summary: 'run SQL with nothing but Node', load: () => import('./sql.ts') },
   { name: 'psql', group: USE, summary: "run PostgreSQL's own psql, connected", load: () => import('./psql.ts') },
   { name: 'uri', group: USE, summary: 'print a connection URI that works, password included', load: () => import('./uri.ts') },
@@ -37,5 +42,4 @@ export const COMMANDS: readonly Entry[] = [
   { name: 'wal', group: CARE, summary: "look into a logger's or server's WAL", load: () => import('./wal.ts') },
   { name: 'doctor', group: CARE, summary: 'what this machine lacks, and the command that mends it', load: () => import('./doctor.ts') },
   { name: 'version', group: CARE, summary: 'the version of pgorbit', load: () => import('./version.ts') },
-  { name: 'agent', group: CARE, summary: 'run the agent of a host', hidden: true, load: () => import('./agent.ts') },
 ];

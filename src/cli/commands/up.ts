@@ -42,7 +42,7 @@ export const define: Define = (command, declare) => {
     }
     const demo = first ? await chooseDemoVolume(join(context.home, `${DEMO}-volume`)) : null;
     const outcome = await reconcile(context, {
-      input, spec, demo, command: 'up', dryRun: options.dryRun === true, restart: options.restart !== false, revision: null, edited: false,
+      input, spec, demo, command: 'up', dryRun: options.dryRun === true, restart: options.restart !== false, revision: null, edited: false, awaitHosts: true,
     });
     const { status, changes } = outcome;
     if (status === null) return context.out.document({ cluster: spec.cluster, dryRun: true, changes });

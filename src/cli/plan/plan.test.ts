@@ -81,7 +81,7 @@ describe('roles after a failover', () => {
 });
 
 describe('planAgents', () => {
-  const file = { format: 1 as const, cluster: 'shop', clusterId: 'id', founders: ['h1', 'h2'], agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }, { host: 'h2', address: '127.0.0.1', port: 7401 }] };
+  const file = { format: 1 as const, cluster: 'shop', clusterId: 'id', founders: ['h1', 'h2'], remote: [], agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }, { host: 'h2', address: '127.0.0.1', port: 7401 }] };
 
   it('keeps ports, and a leaving host until its members are gone', () => {
     const after = clusterSpec(['h1', 'h3'], []);

@@ -24,6 +24,21 @@ export function keepPorts(before: ClusterSpec | null, after: ClusterSpec, agents
   return spec;
 }
 
+/** The spec in force with the ports of agents that joined after it was applied. */
+export function withAgentPorts(spec: ClusterSpec | null, agents: readonly AgentAddress[]): ClusterSpec | null {
+  if (spec === null) return null;
+  const hosts = Object.entries(spec.hosts).map(([name, host]) => [name, { ...host, port: host.port ?? agents.find((agent) => agent.host === name)?.port ?? null }] as const);
+  return { ...spec, hosts: Object.fromEntries(hosts) };
+}
+
+/** A port for a member on a host that can't be asked yet: the first that the cluster itself does not use there. */
+export function unaskedPort(spec: ClusterSpec, address: string): number {
+  const used = usedPorts(spec, address);
+  let port = FIRST_MEMBER_PORT;
+  while (used.includes(port)) port += 1;
+  return port;
+}
+
 /** A member whose port is still open. */
 export interface OpenPort {
   group: string;
