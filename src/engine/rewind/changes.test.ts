@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { WalkedRecord } from '../../wal/walker.ts';
-import { ChangedBlocks, checkpointOf } from './changes.ts';
+import { ChangedBlocks, checkpointOf, turnsFullPageWritesOff } from './changes.ts';
 
 /** A record of block references (tablespace, relation, fork, block) and main data. */
 function record(rmid: number, info: number, blocks: [number, number, number, number][] = [], data = Buffer.alloc(0)): WalkedRecord {
@@ -35,19 +35,30 @@ describe('changed blocks', () => {
 
   it('are refused where a record changes files in a way that nobody knows here', () => {
     const changed = new ChangedBlocks();
-    for (const [rmid, info] of [[1, 0x01], [1, 0xb1], [1, 0x21], [1, 0x41], [2, 0x11], [2, 0x21], [4, 0x01], [4, 0x11], [4, 0x21]] as const) changed.add(record(rmid, info));
+    for (const [rmid, info] of [[1, 0x01], [1, 0xb1], [1, 0x21], [1, 0x41], [2, 0x11], [4, 0x01], [4, 0x11], [4, 0x21]] as const) changed.add(record(rmid, info));
     for (const [rmid, info] of [[1, 0x11], [2, 0x31], [4, 0x31], [0, 0x01], [10, 0x01], [128, 0x00]] as const) {
       expect(() => changed.add(record(rmid, info))).toThrow(new RegExp(`0/3000100 \\(resource manager ${rmid}`));
     }
     changed.add(record(10, 0x02)); // to be checked for consistency, no more
   });
 
-  it('notice that full_page_writes went off', () => {
+  it('know the shortest that a relation was cut to', () => {
     const changed = new ChangedBlocks();
-    changed.add(record(0, 0x80, [], Buffer.from([1])));
-    expect(changed.tornPages).toBe(false);
-    changed.add(record(0, 0x80, [], Buffer.from([0])));
-    expect(changed.tornPages).toBe(true);
+    const cut = (length: number): Buffer<ArrayBuffer> => {
+      const data = Buffer.alloc(20);
+      for (const [index, value] of [length, 1663, 5, 16384, 1].entries()) data.writeUInt32LE(value, 4 * index);
+      return data;
+    };
+    for (const length of [40, 7, 90]) changed.add(record(2, 0x21, [], cut(length)));
+    expect([...changed.truncated]).toEqual([['base/5/16384', 7]]);
+  });
+});
+
+describe('full_page_writes', () => {
+  it('are seen to go off', () => {
+    expect(turnsFullPageWritesOff(record(0, 0x80, [], Buffer.from([1])))).toBe(false);
+    expect(turnsFullPageWritesOff(record(0, 0x80, [], Buffer.from([0])))).toBe(true);
+    expect(turnsFullPageWritesOff(record(0, 0x10, [], Buffer.from([0])))).toBe(false);
   });
 });
 

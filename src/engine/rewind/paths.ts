@@ -52,3 +52,9 @@ export function isTargetsOwn(path: string): boolean {
   return path.startsWith('pgorbit.') || path === 'pg_hba.conf' || path === 'standby.signal' || path === 'global/pg_control' ||
     path === 'pg_wal' || path.startsWith('pg_wal/');
 }
+
+/** A relation file's place in its relation: the path of the first segment, and its own number. */
+export function segmentOf(path: string): { relation: string; segment: number } {
+  const dot = path.indexOf('.');
+  return dot === -1 ? { relation: path, segment: 0 } : { relation: path.slice(0, dot), segment: Number(path.slice(dot + 1)) };
+}

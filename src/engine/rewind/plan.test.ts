@@ -3,8 +3,10 @@ import { blockFile, isExcluded, isRelationFile } from './paths.ts';
 import { type RewindPlan, planRewind } from './plan.ts';
 
 const B = 8192;
-const plan = (target: Record<string, number | null>, source: Record<string, number | null>, changed: Record<string, number[]> = {}): RewindPlan =>
-  planRewind(new Map(Object.entries(target)), new Map(Object.entries(source)), new Map(Object.entries(changed).map(([path, blocks]) => [path, new Set(blocks)])));
+const plan = (target: Record<string, number | null>, source: Record<string, number | null>, changed: Record<string, number[]> = {}, truncated: Record<string, number> = {}): RewindPlan =>
+  planRewind(new Map(Object.entries(target)), new Map(Object.entries(source)), {
+    files: new Map(Object.entries(changed).map(([path, blocks]) => [path, new Set(blocks)])), truncated: new Map(Object.entries(truncated)),
+  });
 
 describe('files of relations', () => {
   it('get the changed blocks, neighbours in one piece, and nothing else where the sizes are equal', () => {
@@ -31,6 +33,15 @@ describe('files of relations', () => {
     expect(found.truncations).toEqual([{ path: 'base/5/1', size: 2 * B }]);
     expect(found.ranges).toEqual([{ path: 'base/5/1', offset: B, length: B }]);
     expect(found.files).toBe(1);
+  });
+
+  it('get all from where they were once cut, though they may be as long again', () => {
+    const found = plan({ 'base/5/1': 9 * B }, { 'base/5/1': 8 * B }, { 'base/5/1': [1, 4, 6] }, { 'base/5/1': 4 });
+    expect(found.ranges).toEqual([{ path: 'base/5/1', offset: B, length: B }, { path: 'base/5/1', offset: 4 * B, length: 4 * B }]);
+    expect(found.truncations).toEqual([{ path: 'base/5/1', size: 8 * B }]);
+    const size = 131_072 * B;
+    const large = plan({ 'base/5/1': size, 'base/5/1.1': 9 * B, 'base/5/1.2': B }, { 'base/5/1': size, 'base/5/1.1': 9 * B, 'base/5/1.2': B }, {}, { 'base/5/1': 131_077 });
+    expect(large.ranges).toEqual([{ path: 'base/5/1.1', offset: 5 * B, length: 4 * B }, { path: 'base/5/1.2', offset: 0, length: B }]);
   });
 
   it('need nothing where neither side has them any more', () => {

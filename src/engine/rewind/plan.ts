@@ -1,6 +1,7 @@
 /** What a rewind does with each file: a pure function of both sides' lists and of the blocks that WAL changed. */
 import { PgorbitError } from '../../errors.ts';
-import { BLOCK, isExcluded, isRelationFile, isTargetsOwn } from './paths.ts';
+import type { Changes } from './changes.ts';
+import { BLOCK, SEGMENT_BLOCKS, isExcluded, isRelationFile, isTargetsOwn, segmentOf } from './paths.ts';
 
 /** Files and folders by path below the data directory; the size of a file in bytes, null for a folder. */
 export type Listing = ReadonlyMap<string, number | null>;
@@ -31,11 +32,12 @@ export interface RewindPlan {
 /**
  * Decides as pg_rewind does (filemap.c, decide_file_action): what only one side has is copied or removed; relation
  * files get the tail that they lack, or lose what they have more, and the changed blocks that both sides have; all
- * else is copied whole. A block beyond the source's end needs nothing, nor does one that comes with the tail.
+ * else is copied whole. A block beyond the source's end needs nothing, nor does one that comes with the tail. Unlike
+ * pg_rewind, all blocks beyond where the target once cut a relation count as changed.
  *
  * Throws PgorbitError `unsafe` where one side has a folder and the other a file of the same name.
  */
-export function planRewind(target: Listing, source: Listing, changed: ReadonlyMap<string, ReadonlySet<number>>): RewindPlan {
+export function planRewind(target: Listing, source: Listing, changes: Changes): RewindPlan {
   const plan: RewindPlan = { folders: [], copies: [], ranges: [], truncations: [], removals: [], bytes: 0, files: 0 };
   const touched = new Set<string>();
   for (const path of [...new Set([...target.keys(), ...source.keys()])].sort()) {
@@ -53,7 +55,7 @@ export function planRewind(target: Listing, source: Listing, changed: ReadonlyMa
         throw new PgorbitError('unsafe', `${path} is a folder on one side and a file on the other`, { hint: 'make this member anew from a fresh copy' });
       }
     } else if (isRelationFile(path)) {
-      planRelation(plan, path, mine, theirs, changed.get(path));
+      planRelation(plan, path, mine, theirs, changes);
     } else if (!path.endsWith('PG_VERSION')) {
       plan.copies.push({ path, size: theirs });
     }
@@ -65,16 +67,19 @@ export function planRewind(target: Listing, source: Listing, changed: ReadonlyMa
   return plan;
 }
 
-function planRelation(plan: RewindPlan, path: string, mine: number, theirs: number, changed: ReadonlySet<number> = new Set()): void {
+function planRelation(plan: RewindPlan, path: string, mine: number, theirs: number, changes: Changes): void {
   // A server that was killed while it extended the file may have left half a block.
   const whole = mine - (mine % BLOCK);
-  for (const block of [...changed].sort((a, b) => a - b)) {
+  const { relation, segment } = segmentOf(path);
+  const cut = Math.max(0, (changes.truncated.get(relation) ?? Infinity) - segment * SEGMENT_BLOCKS) * BLOCK;
+  for (const block of [...(changes.files.get(path) ?? [])].sort((a, b) => a - b)) {
     const end = (block + 1) * BLOCK;
-    if (end > whole || end > theirs) break;
+    if (end > Math.min(whole, theirs, cut)) break;
     const last = plan.ranges.at(-1);
     if (last?.path === path && last.offset + last.length === end - BLOCK) last.length += BLOCK;
     else plan.ranges.push({ path, offset: end - BLOCK, length: BLOCK });
   }
-  if (whole < theirs) plan.ranges.push({ path, offset: whole, length: theirs - whole });
-  else if (mine > theirs) plan.truncations.push({ path, size: theirs });
+  const tail = Math.min(whole, cut);
+  if (tail < theirs) plan.ranges.push({ path, offset: tail, length: theirs - tail });
+  if (mine > theirs) plan.truncations.push({ path, size: theirs });
 }

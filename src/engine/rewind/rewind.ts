@@ -85,7 +85,7 @@ export async function rewind(options: RewindOptions): Promise<RewindResult> {
   const reader = new SegmentReader(walDir, targetHistory, segmentSize);
   try {
     let start = await findStart(reader, control, common.lsn, signal);
-    let { end, changed } = await readTarget(reader, control, start, signal);
+    const { end, changed } = await readTarget(reader, control, start, signal);
     const nothing: RewindResult = { fork: formatLsn(end), from, to: timeline, bytes: 0, files: 0, how: 'nothing-to-do' };
     if (common.lsn === null) {
       if (end <= (await source.insertEnd(segmentSize))) return nothing;
@@ -97,8 +97,8 @@ export async function rewind(options: RewindOptions): Promise<RewindResult> {
     if (older.redo < start.redo) {
       // Its restartpoints lag behind our checkpoints, so its files do not have all from before our start.
       if (await hasSegment(reader, older.redo)) {
+        await readTarget(reader, control, older, signal); // that the WAL from there is whole
         start = older;
-        ({ end, changed } = await readTarget(reader, control, start, signal));
       } else {
         sourceControl = await checkpointed(source, start);
       }
@@ -106,7 +106,7 @@ export async function rewind(options: RewindOptions): Promise<RewindResult> {
     const fork: Fork = { timeline: common.timeline, lsn: common.lsn };
     await source.requireSegment(segmentName(segmentTimeline(history, fork.lsn, segmentSize), fork.lsn, segmentSize), fork.lsn);
     const [target, listing] = [await listTarget(dataDir), await source.list()];
-    const plan = planRewind(target, listing, changed.files);
+    const plan = planRewind(target, listing, changed);
     const historyFiles = await histories(source, history, text);
     signal.throwIfAborted();
 

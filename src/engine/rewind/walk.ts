@@ -5,7 +5,7 @@ import { SegmentReader, readFirstHeader, segmentsOn } from '../../wal/files.ts';
 import { type Lsn, formatLsn, minLsn, parseLsn, segmentStart } from '../../wal/lsn.ts';
 import { firstRecordIn, readRecords } from '../../wal/records.ts';
 import type { ControlData } from '../control.ts';
-import { ChangedBlocks, type CheckpointRecord, checkpointOf } from './changes.ts';
+import { ChangedBlocks, type CheckpointRecord, checkpointOf, turnsFullPageWritesOff } from './changes.ts';
 
 const FRESH = 'make this member anew from a fresh copy';
 
@@ -60,7 +60,9 @@ export async function hasSegment(reader: SegmentReader, lsn: Lsn): Promise<boole
 }
 
 /**
- * Reads from the redo point to the end of valid WAL, and says where that is and which blocks were changed. Throws
+ * Reads from the redo point to the end of valid WAL, and says where that is and which blocks were changed from the
+ * checkpoint's record on: as pg_rewind does, though those that were changed only before the fork are mended by replay.
+ * Throws
  * `wal-invalid` unless all is there that the target's files may hold: its own last checkpoint, its minimum recovery
  * point, and nothing after the end; `unsafe` where full_page_writes was off, so that torn pages stay torn.
  */
@@ -70,10 +72,12 @@ export async function readTarget(reader: SegmentReader, control: ControlData, st
   const changed = new ChangedBlocks();
   let first: CheckpointRecord | null = null;
   let sawOwn = false;
+  let torn = false;
   const { end, stop } = await readRecords(reader, {
     start: start.redo, systemIdentifier, signal,
     onRecord: (record) => {
-      changed.add(record);
+      if (record.start >= start.checkpoint) changed.add(record);
+      torn ||= turnsFullPageWritesOff(record);
       if (record.start === start.checkpoint) first = checkpointOf(record);
       if (record.start === own) sawOwn = checkpointOf(record) !== null;
     },
@@ -89,7 +93,7 @@ export async function readTarget(reader: SegmentReader, control: ControlData, st
     const header = await readFirstHeader(join(reader.walDir, segment.name));
     if (header?.address === segment.start && header.long?.systemIdentifier === systemIdentifier) throw broken(`and goes on in ${segment.name}: it is damaged between`);
   }
-  if (changed.tornPages || !(first as unknown as CheckpointRecord).fullPageWrites) {
+  if (torn || !(first as unknown as CheckpointRecord).fullPageWrites) {
     throw new PgorbitError('unsafe', `${reader.walDir} was written with full_page_writes off: pages that were half written when this member ended cannot be mended`, { hint: FRESH });
   }
   return { end, changed };
