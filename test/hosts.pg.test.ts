@@ -36,7 +36,7 @@ describe('hosts of several machines', () => {
   });
 
   test('join by a token, with a key that never leaves them, and vote', async () => {
-    const invitation = await here.must<Invitation>('host', 'add', 'h2', '127.0.0.2', '--port', String(here.firstPort + 1));
+    const invitation = await here.must<Invitation>('host', 'add', 'h2', '127.0.0.2');
     spent = invitation.token;
     expect(invitation.command).toBe(`pgorbit agent --join ${spent}`);
     expect(await here.must('host', 'ls')).toMatchObject({ hosts: [{ host: 'h1', state: 'leader' }, { host: 'h2', state: 'not joined', token: 'waits' }] });
@@ -45,12 +45,12 @@ describe('hosts of several machines', () => {
     expect(waiting.code).toBe(4);
     expect(waiting.stderr).toContain('h2 has not joined');
     spent = /pgorbit agent --join (\S+)/.exec(waiting.stdout)?.[1] ?? '';
-    expect(await there.must('agent', '--join', spent)).toMatchObject({ cluster: 'test', host: 'h2', address: '127.0.0.2', port: here.firstPort + 1 });
+    expect(await there.must('agent', '--join', spent)).toMatchObject({ cluster: 'test', host: 'h2', address: '127.0.0.2' });
     await expect.poll(voters, WITHIN).toEqual(['h1', 'h2']);
     expect(existsSync(hostDir(here.home, 'test', 'h2'))).toBe(false);
     const key = await readFile(join(agentDir(there.home, 'test', 'h2'), 'tls.key'), 'utf8');
     expect(key).toContain('PRIVATE KEY');
-    expect(await readFile(join(here.home, 'test', 'manifest.yaml'), 'utf8')).toContain('h2: { address: 127.0.0.2');
+    expect(await readFile(join(here.home, 'test', 'manifest.yaml'), 'utf8')).toContain('h2: 127.0.0.2');
   });
 
   test('say what is wrong with a token', async () => {

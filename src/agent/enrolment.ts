@@ -113,7 +113,7 @@ export class Enrolment {
 
   /** One step of replacing the authority, where `step` is the next one; nothing where it was made already. */
   async rotateAuthority(step: Calls['POST /v1/rotate']['request']['step']): Promise<Calls['POST /v1/rotate']['answer']> {
-    const fresh: Authority = step === 'introduce' ? await createAuthority(this.#options.config.clusterId) : { clusterId: '', cert: '', key: '' };
+    const fresh: Authority = step === 'introduce' ? await createAuthority(this.#options.config.clusterId, randomBytes(4).toString('hex')) : { clusterId: '', cert: '', key: '' };
     const after = await changeDocument<AuthorityDocument>(this.#options.store, AUTHORITY_KEY, (before) =>
       (before === null || nextRotationStep(before) !== step ? before : rotate(before, step, fresh)));
     if (after === null) throw noAuthority();

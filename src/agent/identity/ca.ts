@@ -36,9 +36,12 @@ const LEAF_YEARS = 1;
 const BACKDATE_MS = 60 * 60 * 1000;
 const NAME_PREFIX = 'pgorbit cluster ';
 
-/** Makes the authority of the cluster `clusterId`; valid for ten years. */
-export async function createAuthority(clusterId: string): Promise<Authority> {
-  const made = await generate(NAME_PREFIX + clusterId, AUTHORITY_YEARS, [
+/**
+ * Makes the authority of the cluster `clusterId`; valid for ten years. One that replaces another needs a name of its own
+ * (`mark`): OpenSSL looks for the issuer of a certificate by name, and would try the wrong key.
+ */
+export async function createAuthority(clusterId: string, mark?: string): Promise<Authority> {
+  const made = await generate(`${NAME_PREFIX}${clusterId}${mark === undefined ? '' : ` ${mark}`}`, AUTHORITY_YEARS, [
     { name: 'basicConstraints', cA: true, pathLenConstraint: 0, critical: true },
     { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
   ]);
@@ -90,7 +93,7 @@ export const certificatesIn = (pem: string): string[] => pem.match(/-----BEGIN C
 export function authorityFrom(cert: string, key: string): Authority {
   const name = commonName(cert);
   if (!name.startsWith(NAME_PREFIX)) throw new PgorbitError('other-cluster', `The certificate of "${name}" is not one of a pgorbit cluster.`);
-  return { clusterId: name.slice(NAME_PREFIX.length), cert, key };
+  return { clusterId: name.slice(NAME_PREFIX.length).split(' ')[0]!, cert, key };
 }
 
 /** The CN of a PEM certificate, or "". */
