@@ -11,7 +11,7 @@ import { Writer } from './support/writer.ts';
 
 const WRITABLE_MS = 60_000;
 
-const manifest = (version: number): string => `
+const manifest = (version: number, port: number): string => `
 cluster: quorum
 engine: { kind: postgres, version: ${version} }
 hosts: { h1: 127.0.0.1, h2: 127.0.0.1, h3: 127.0.0.1 }
@@ -21,9 +21,9 @@ groups:
     commit: quorum
     settings: { shared_buffers: 32MB }
     members:
-      n1: { host: h1, role: primary }
-      n2: { host: h2, role: replica }
-      n3: { host: h3, role: logger }
+      n1: { host: h1, role: primary, port: ${port} }
+      n2: { host: h2, role: replica, port: ${port + 1} }
+      n3: { host: h3, role: logger, port: ${port + 2} }
 `;
 
 /** The processes of a host: its agent, and everything that runs for its members. */
@@ -43,7 +43,7 @@ describe.each([18, 15])('a quorum group of PostgreSQL %i', (version) => {
 
   beforeAll(async () => {
     cluster = await TestCluster.open();
-    await cluster.up(manifest(version));
+    await cluster.up(manifest(version, cluster.firstPort));
     targets = await targetsIn(cluster);
   });
   afterAll(() => cluster?.destroy());
@@ -114,7 +114,8 @@ describe.each([18, 15])('a quorum group of PostgreSQL %i', (version) => {
     const replica = withDescendants([(await cluster.member('n2')).pid ?? 0]);
     await underWriter(async () => {
       signal(replica, 'SIGSTOP');
-      await sleep(1_500);
+      // Longer than wal_sender_timeout: what is written from then on does not even lie in a socket for it.
+      await sleep(8_000);
       const gone = cluster.kill('n1');
       signal(replica, 'SIGCONT');
       await gone;

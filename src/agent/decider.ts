@@ -30,6 +30,23 @@ export interface DeciderOptions {
   now: () => number;
 }
 
+/** An agent's newest report, and when it came. */
+interface Heard {
+  at: number;
+  pid: number;
+  started: number;
+  number: number;
+}
+
+/** What an ended agent sent may lie in a socket for as long as its successor needs to start; not longer than this. */
+const LATE_AT_MOST_MS = 10_000;
+
+/** A report from before one that was taken: a connection that broke may be read after the one that came in its place. */
+function isOvertaken(request: ReportRequest, last: Heard, now: number): boolean {
+  if (request.pid === last.pid && request.started === last.started) return request.number <= last.number;
+  return request.started < last.started && now - last.at < LATE_AT_MOST_MS;
+}
+
 export class Decider {
   readonly #options: DeciderOptions;
   readonly #bell = new Bell();
@@ -40,7 +57,7 @@ export class Decider {
   /** When this agent last came to lead, or ceased to. */
   #ledSince = -Infinity;
   /** When each agent last reported, and its process id. */
-  readonly agents = new Map<string, { at: number; pid: number }>();
+  readonly agents = new Map<string, Heard>();
 
   constructor(options: DeciderOptions) {
     this.#options = options;
@@ -72,7 +89,9 @@ export class Decider {
   /** Takes a host's reports. */
   take(request: ReportRequest): void {
     const at = this.#options.now();
-    this.agents.set(request.host, { at, pid: request.pid });
+    const last = this.agents.get(request.host);
+    if (last !== undefined && isOvertaken(request, last, at)) return;
+    this.agents.set(request.host, { at, pid: request.pid, started: request.started, number: request.number });
     let news = false;
     for (const report of request.reports) {
       const seen = this.#seen.get(report.group) ?? {};

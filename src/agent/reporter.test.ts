@@ -36,7 +36,7 @@ const next = async (fixture: Fixture): Promise<number> => {
 
 it('knows since when a leader knows of this host: since the report was written, not since it was answered', async () => {
   const fixture = reporting();
-  expect(fixture.sent).toEqual([{ id: 1, request: { host: 'h1', pid: process.pid, reports: [] } }]);
+  expect(fixture.sent).toEqual([{ id: 1, request: { host: 'h1', pid: process.pid, started: expect.any(Number), number: 1, reports: [] } }]);
   expect(fixture.reporter.takenMsAgo()).toBe(Infinity);
   fixture.now = 100;
   const second = await next(fixture);

@@ -1,4 +1,5 @@
 /** Brings this host's reports to the deciding agent: at once when something changed, else every second. */
+import { identify } from '../engine/proc.ts';
 import { Bell, sleep, type Lifecycle } from '../lifecycle.ts';
 import type { MemberReport } from '../group/model.ts';
 import type { Log } from '../observe/log.ts';
@@ -16,8 +17,13 @@ const OPEN_AT_MOST = 64;
 export interface ReportRequest {
   host: string;
   pid: number;
+  /** When the agent's process began, in clock ticks since the machine's start, and which of its reports this is: an older one that comes late says nothing. */
+  started: number;
+  number: number;
   reports: MemberReport[];
 }
+
+const STARTED = Number(identify(process.pid)?.startTime ?? 0);
 
 export interface ReporterOptions {
   host: string;
@@ -86,7 +92,7 @@ export class Reporter {
     this.#id += 1;
     this.#open.push({ id: this.#id, at: now() });
     if (this.#open.length > OPEN_AT_MOST) this.#open.shift();
-    send(this.#id, { host, pid: process.pid, reports: reports() });
+    send(this.#id, { host, pid: process.pid, started: STARTED, number: this.#id, reports: reports() });
     // The decider may be away for a while: that is logged once, and said again when it is back.
     if (this.#silent || now() - Math.max(this.#takenAt, this.#since) < PATIENCE_MS) return;
     this.#silent = true;

@@ -47,8 +47,8 @@ const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (val
 
 function isRequest(value: unknown): value is ReportRequest {
   if (typeof value !== 'object' || value === null) return false;
-  const { host, pid, reports } = value as Record<string, unknown>;
-  return typeof host === 'string' && isCount(pid) && Array.isArray(reports) && reports.every(isReport);
+  const { host, pid, started, number, reports } = value as Record<string, unknown>;
+  return typeof host === 'string' && isCount(pid) && isCount(started) && isCount(number) && Array.isArray(reports) && reports.every(isReport);
 }
 
 function isReport(value: unknown): boolean {

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Outbox } from './stream-outbox.ts';
 
 const taken = (outbox: Outbox, now: number): unknown[] => outbox.take(now).map((text) => JSON.parse(text) as unknown);
-const request = { host: 'h1', pid: 1, reports: [] };
+const request = { host: 'h1', pid: 1, started: 1, number: 1, reports: [] };
 
 it('keeps the newest of too many messages, in order', () => {
   const outbox = new Outbox();

@@ -151,7 +151,7 @@ it('brings messages both ways over one connection, in order, also those from bef
 it('drops what is for a host that it does not know', async () => {
   const { h1, h2 } = await agents();
   h1.streams.send('h9', { n: 0 });
-  h1.streams.report('h9', 1, { host: 'h1', pid: 1, reports: [] });
+  h1.streams.report('h9', 1, { host: 'h1', pid: 1, started: 1, number: 1, reports: [] });
   h1.streams.send('h2', { n: 1 });
   await until(() => expect(messages(h2)).toEqual([{ n: 1 }]));
   expect(h2.reports).toEqual([]);
@@ -159,7 +159,7 @@ it('drops what is for a host that it does not know', async () => {
 
 it('brings reports and the answers to them, and only the newest of those that wait', async () => {
   const { h1, h2 } = await agents();
-  const report = (pid: number): ReportRequest => ({ host: 'h2', pid, reports: [] });
+  const report = (pid: number): ReportRequest => ({ host: 'h2', pid, started: 1, number: 1, reports: [] });
   h2.streams.report('h1', 1, report(1));
   h2.streams.report('h1', 2, report(2));
   await until(() => expect(h2.answers).toEqual([[2, true]]));
@@ -280,8 +280,8 @@ it.each([
   ['no list', Buffer.concat([Buffer.from([0, 0, 0, 2]), Buffer.from('{}')]), /no list/],
   ['an unknown kind', frameOf(['{"kind":"other"}']), /unknown kind "other"/],
   ['a raft item without a message', frameOf(['{"kind":"raft","message":1}']), /without a message/],
-  ["another host's report", frameOf(['{"kind":"report","id":1,"request":{"host":"h3","pid":1,"reports":[]}}']), /report of host h3/],
-  ['a report of nothing', frameOf(['{"kind":"report","id":1,"request":{"host":"h1","pid":1,"reports":[null]}}']), /another shape/],
+  ["another host's report", frameOf(['{"kind":"report","id":1,"request":{"host":"h3","pid":1,"started":1,"number":1,"reports":[]}}']), /report of host h3/],
+  ['a report of nothing', frameOf(['{"kind":"report","id":1,"request":{"host":"h1","pid":1,"started":1,"number":1,"reports":[null]}}']), /another shape/],
 ])('ends a connection on which %s comes, and says why', async (_what, bytes, why) => {
   const h2 = await node('h2', { h1: 1 });
   const context = createSecureContext({ ...identities['h1']!, minVersion: 'TLSv1.3' });

@@ -74,10 +74,10 @@ function isNeeded({ record }: Context, name: string): boolean {
   return systemIdentifier === null || name === primary || name === promotion?.candidate || promotion?.predecessors.some(({ member }) => member === name) === true;
 }
 
-/** One slot for each member that follows: none for one that goes, so that it never pins WAL. */
+/** One slot for each member that follows: none for one that goes, so that it never pins WAL, unless it still votes. */
 function slots(context: Context, primary: string): string[] {
   return Object.keys(context.record.members)
-    .filter((name) => name !== primary && context.spec.members[name] !== undefined)
+    .filter((name) => name !== primary && (context.spec.members[name] !== undefined || isNeeded(context, name)))
     .map(slotName)
     .sort();
 }

@@ -130,9 +130,9 @@ export function rebuild(context: Context): boolean {
   for (const member of Object.values(record.members)) {
     const report = context.report(member.name);
     if (member.goal.kind !== 'follow' || report === null || report.incarnation !== member.incarnation) continue;
-    const patience = REJOIN_MS * 2 ** Math.min(member.rebuilds, 5);
-    const silent = context.heldFor(`silent:${member.name}:${member.incarnation}`, report.ready && !streams(context, member.name)) > patience;
     const mendable = report.error === null || !NOT_THE_DATA.has(report.error.code);
+    const patience = REJOIN_MS * 2 ** Math.min(member.rebuilds, 5);
+    const silent = context.heldFor(`silent:${member.name}:${member.incarnation}`, mendable && report.ready && !streams(context, member.name)) > patience;
     const broken = report.pid === null && mendable && report.failures >= FAILURES_BEFORE_REBUILD
       && context.heldFor(`broken:${member.name}:${member.incarnation}`, true) >= patience - REJOIN_MS;
     if (!silent && !broken) continue;

@@ -12,7 +12,8 @@ export const acknowledgementsOf = (voters: number): number => Math.floor(voters 
  */
 export function synchronousNames(voters: readonly string[], primary: string, term: number): string {
   const others = voters.filter((name) => name !== primary).sort();
-  const needed = acknowledgementsOf(voters.length);
+  // On shared storage a failover may choose a member that does not vote yet.
+  const needed = acknowledgementsOf(voters.length === 0 ? 0 : others.length + 1);
   return needed === 0 ? '' : `ANY ${needed} (${others.map((name) => `"${name}@${term}"`).join(', ')})`;
 }
 

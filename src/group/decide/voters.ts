@@ -29,7 +29,7 @@ function nextVoters(context: Context, primary: string): string[] | null {
   const { voters } = record;
   const wanted = (name: string): boolean => spec.commit === 'quorum' && isIn(context, name) && record.members[name]?.role !== 'standby';
   // The primary alone decides nothing together with others: it begins and ends a quorum.
-  if (voters.length === 0) return wanted(primary) ? [primary] : null;
+  if (!voters.includes(primary) && wanted(primary)) return [...voters, primary].sort();
   const added = Object.keys(record.members).sort().find((name) => !voters.includes(name) && wanted(name) && keepsUp(context, name, primary));
   // Not in the same decision that took it back.
   if (added !== undefined && context.heldFor(`add-voter:${added}`, true) > 0) return [...voters, added].sort();
@@ -64,8 +64,8 @@ function confirm(context: Context, primary: string): boolean {
     }
   } else {
     const needed = acknowledgementsOf(change.to.length);
-    const have = report.followers.filter((one) => change.to.includes(one.name) && one.term === record.term && lsnNumber(one.flush) >= lsnNumber(change.lsn));
-    if (asks && have.length >= needed) {
+    const have = new Set(report.followers.filter((one) => change.to.includes(one.name) && one.term === record.term && lsnNumber(one.flush) >= lsnNumber(change.lsn)).map(({ name }) => name));
+    if (asks && have.size >= needed) {
       context.change({ voters: change.to, voterChange: null });
       context.tell({ level: 'info', kind: 'voters-changed', message: `the voters are ${describe(change.to)}` });
       return true;

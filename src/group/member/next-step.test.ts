@@ -80,6 +80,7 @@ const REFUSALS: Partial<Record<Goal['kind'], (facts: Facts, error: string) => bo
 function mayWait({ kind }: Goal, { process, sessions, startedFor, leased }: Facts): boolean {
   if (process === 'starting') return true;
   if (kind === 'primary') return process === 'none' && (startedFor === member.restarts || !leased);
+  if (kind === 'promote') return process === 'none' && !leased;
   if (kind === 'checkpoint') return process !== 'ready';
   return kind === 'drain' && (process === 'stopping' || sessions !== 0);
 }
@@ -107,7 +108,7 @@ function wellFormed(goal: Goal, start: Facts): boolean {
 /** May this step be taken, whatever else is the case? */
 function allowed(goal: Goal, { data, process, fencedTerm }: Facts, step: Step): boolean {
   const accepts = goal.kind === 'primary' || goal.kind === 'promote';
-  if (accepts && fencedTerm === TERM) return step.do === 'nothing';
+  if (accepts && fencedTerm === TERM) return step.do === 'nothing' || step.do === 'stop';
   switch (step.do) {
     case 'remove': return goal.kind === 'remove' && process === 'none';
     case 'set-aside': return goal.kind === 'follow' && process === 'none' && (data === null || data.incarnation < member.incarnation);

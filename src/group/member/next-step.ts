@@ -71,8 +71,9 @@ export interface StepInput {
 
 export function nextStep(input: StepInput): Step {
   const { goal, facts } = input;
-  // Orders from before a promise: an agent that has just started may know no newer ones yet.
-  if (facts.promisedTerm > input.term) return waiting;
+  // Another may be promoted at any moment: nothing may be written here any more, and there is no time for manners.
+  if (goal.kind !== 'create' && goal.kind !== 'stop' && facts.process !== 'none' && !facts.leased && facts.inRecovery !== true && facts.data?.standbySignal === false) return { do: 'stop', mode: 'immediate' };
+  if (areStale(input)) return waiting;
   switch (goal.kind) {
     case 'create':
       return create(input);
@@ -99,6 +100,14 @@ export function nextStep(input: StepInput): Step {
   }
 }
 
+/**
+ * Orders from before a promise, or from before the data were made or marked. What is committed among the agents is known
+ * to one that has just started only after it has heard from the leader: until then it may see an older state.
+ */
+function areStale({ facts, member, term }: StepInput): boolean {
+  return facts.promisedTerm > term || (facts.data !== null && (facts.data.term > term || facts.data.incarnation > member.incarnation));
+}
+
 /** initdb, start, accounts. */
 function create({ facts, member }: StepInput): Step {
   if (facts.data === null) return facts.process === 'none' ? { do: 'initdb' } : { do: 'stop', mode: 'fast' };
@@ -122,8 +131,6 @@ function primary({ facts, member, term }: StepInput): Step {
     if (data.standbySignal) return refused('unsafe', `${member.name} holds a standby's data: it becomes a primary only by a promotion`);
     return facts.leased && facts.startedFor < member.restarts ? { do: 'start', as: 'primary' } : waiting;
   }
-  // Another may be promoted at any moment: nothing may be written here any more, and there is no time for manners.
-  if (!facts.leased) return { do: 'stop', mode: 'immediate' };
   if (facts.process === 'stopping') return finishStop;
   if (facts.process !== 'ready') return waiting;
   if (facts.inRecovery) return refused('unsafe', `${member.name} runs as a standby: it becomes a primary only by a promotion`);
@@ -173,7 +180,10 @@ function promote({ facts, member, term }: StepInput): Step {
   if (facts.fencedTerm !== null && facts.fencedTerm >= term) {
     return refused('fenced', `${member.name} was fenced in term ${facts.fencedTerm}: it may not be promoted in term ${term}`);
   }
-  if (facts.process === 'none') return { do: 'start', as: data.standbySignal || data.term !== term ? 'standby' : 'primary' };
+  if (facts.process === 'none') {
+    const standby = data.standbySignal || data.term !== term;
+    return standby || facts.leased ? { do: 'start', as: standby ? 'standby' : 'primary' } : waiting;
+  }
   if (facts.process === 'stopping') return finishStop;
   if (facts.process !== 'ready') return waiting;
   if (facts.inRecovery) return { do: 'take-over' };

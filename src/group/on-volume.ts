@@ -1,0 +1,10 @@
+import type { GroupSpec, MemberRecord } from './model.ts';
+
+/** The name of the volume that a member lives on, or null: in a folder of its own. Pure. */
+export function volumeOf(group: GroupSpec, member: Pick<MemberRecord, 'name' | 'role'>): string | null {
+  const wanted = group.members[member.name];
+  if (wanted?.path != null) return null;
+  if (wanted?.volume != null) return wanted.volume;
+  // A logger holds no data that a clone could share.
+  return member.role === 'logger' ? null : group.volume;
+}
