@@ -9,6 +9,7 @@ import { readControlFile } from '../engine/control.ts';
 import { volumeMemberDir } from '../home.ts';
 import { FRESH_MS, type Seen } from '../group/decide/context.ts';
 import type { GroupRecord, MemberReport } from '../group/model.ts';
+import { volumeOf } from '../group/on-volume.ts';
 import { minLsn, parseLsn, segmentName } from '../wal/lsn.ts';
 
 export interface ReclaimInput {
@@ -30,9 +31,12 @@ export async function reclaimWal(volumeName: string, input: ReclaimInput, signal
   const total: Reclaimed = { segments: 0, freed: 0 };
   const document = input.view.cluster?.document;
   for (const { record } of input.view.groups.values()) {
-    if (document?.spec.groups[record.group]?.volume !== volumeName || record.primary === null) continue;
+    const group = document?.spec.groups[record.group];
+    if (document === undefined || group?.volume !== volumeName || record.primary === null) continue;
     const dirOf = (member: string): string => join(volumeMemberDir(volume.path, document.spec.cluster, record.group, member), 'data');
     for (const { member, upTo } of await followers(record, input, dirOf)) {
+      // A standby may live elsewhere.
+      if (volumeOf(group, record.members[member]!) !== volumeName) continue;
       if (signal.aborted) return total;
       const result = await volume.shareWal(join(dirOf(record.primary), 'pg_wal'), join(dirOf(member), 'pg_wal'), {
         upTo, signal, ...(input.rate === null ? { bytesPerSecond: Infinity } : { bytesPerSecond: input.rate }),

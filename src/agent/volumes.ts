@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import type { VolumeStatus } from './api.ts';
 import type { ClusterView } from './documents.ts';
 import { PgorbitError } from '../errors.ts';
+import { volumeOf } from '../group/on-volume.ts';
 import { volumeMemberDir } from '../home.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
@@ -158,8 +159,11 @@ export class HostVolumes {
     const { view } = this.#options;
     for (const { record } of view.groups.values()) {
       const spec = view.cluster?.document.spec;
-      if (spec?.groups[record.group]?.volume !== name) continue;
-      for (const member of Object.keys(record.members)) members.push({ name: member, dir: volumeMemberDir(volume.path, spec.cluster, record.group, member) });
+      const group = spec?.groups[record.group];
+      if (spec === undefined || group === undefined) continue;
+      for (const member of Object.values(record.members)) {
+        if (volumeOf(group, member) === name) members.push({ name: member.name, dir: volumeMemberDir(volume.path, spec.cluster, record.group, member.name) });
+      }
     }
     return members;
   }

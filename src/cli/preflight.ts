@@ -8,6 +8,7 @@ import { postgresOsUser, requireUserName } from '../engine/osuser.ts';
 import { PgorbitError, toReport, type ErrorReport } from '../errors.ts';
 import type { ClusterSpec, VolumeSpec } from '../group/model.ts';
 import { placeOf } from '../group/member/place.ts';
+import { volumeOf } from '../group/on-volume.ts';
 import { volumeFacts } from '../volume/facts.ts';
 import { isMounted, requireRoom } from '../volume/image.ts';
 import { imageFileOf, readImageRecord } from '../volume/image-record.ts';
@@ -147,7 +148,7 @@ async function checkVolume({ before, after, mountedLater }: PreflightInput, volu
 
 function isOn({ groups }: ClusterSpec, { group, member }: { group: string; member: string }, volume: string): boolean {
   const wanted = groups[group]?.members[member];
-  return wanted !== undefined && wanted.path === null && wanted.role !== 'logger' && (wanted.volume ?? groups[group]?.volume) === volume;
+  return wanted !== undefined && groups[group] !== undefined && volumeOf(groups[group], wanted) === volume;
 }
 
 async function checkMemory({ after, remote }: PreflightInput): Promise<void> {

@@ -14,7 +14,10 @@ describe('where a member lives', () => {
     ['in its own folder', { role: 'standby', path: '/srv/n1' }, { volume: null, own: '/srv/n1' }],
     ['on its own volume', { role: 'standby', volume: 'far' }, { volume: null, own: '/far/shop/main/n1' }],
     ['in the home, as every logger', { role: 'logger' }, { volume: null, own: null }],
-  ])('%s', (_what, patch, storage) => expect(storageOf(spec, group, member(patch))).toEqual(storage));
+  ])('%s', (_what, patch, storage) => {
+    const one = member(patch);
+    expect(storageOf(spec, { ...group, members: { n1: one } }, one)).toEqual(storage);
+  });
 
   it('is the home on local storage', () => {
     expect(storageOf(spec, { ...group, storage: 'local', volume: null }, member({}))).toEqual({ volume: null, own: null });
