@@ -59,6 +59,8 @@ const refused = (message: string, hint?: string): Step =>
 
 export function nextStep(input: StepInput): Step {
   const { goal, facts, member } = input;
+  // Orders from before the folder was made: an agent that has just started may know no newer ones yet.
+  if (facts.data !== null && facts.data.incarnation > member.incarnation) return waiting;
   switch (goal.kind) {
     case 'follow':
       return follow(input, goal);
