@@ -16,7 +16,7 @@ export function unsettled(world: World): string | null {
     const reason = memberUnsettled(world, name, name === primary, term);
     if (reason !== null) return `${name} ${reason}`;
   }
-  for (const name of world.disks.folders.keys()) if (!wanted.has(name)) return `${name.includes(ASIDE) ? 'what was set aside' : 'a folder'} is still there: ${name}`;
+  for (const [name, { marker }] of world.disks.folders) if (!wanted.has(name) && marker.incarnation > 0) return `${name.includes(ASIDE) ? 'what was set aside' : 'a folder'} is still there: ${name}`;
   if (voterChange !== null) return `the voters change to ${voterChange.to.join()}`;
   const electorate = spec.value.commit === 'quorum' ? Object.keys(spec.value.members).sort().join() : '';
   // A primary that the manifest no longer names votes as long as it is the primary.

@@ -251,6 +251,7 @@ export class ModelPostgres extends Server {
   /** A clean stop: the checkpoint at its end reaches every standby that streams. */
   #shutDown(): void {
     this.phase = 'stopping';
+    this.commits.abandon();
     this.smart = false;
     const { random } = this.world;
     this.process.after(random.chance(0.1) ? random.int(500, 3_000) : random.int(10, 200), () => {

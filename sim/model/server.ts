@@ -50,8 +50,9 @@ export abstract class Server {
     return this.process.alive;
   }
 
+  /** It accepts writes. A server that is being stopped has sent its clients away. */
   get open(): boolean {
-    return this.alive && !this.inRecovery;
+    return this.alive && !this.inRecovery && this.phase !== 'stopping';
   }
 
   /** It answers a connection at this moment. */

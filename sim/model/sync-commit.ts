@@ -47,6 +47,11 @@ export class SyncCommits {
     return this.#waiting.length;
   }
 
+  /** The server is being stopped: those who wait are sent away without a word. */
+  abandon(): void {
+    this.#waiting.length = 0;
+  }
+
   add(position: number, done: () => void): void {
     this.#waiting.push({ position, done });
   }
