@@ -80,7 +80,6 @@ describe('docs/architecture.md', () => {
 });
 
 describe('docs/manifest.md', () => {
-  const page = text('docs/manifest.md');
   const keys = new Set(rows('docs/manifest.md').map(([key]) => key));
 
   it('has every key of the schema', () => {
