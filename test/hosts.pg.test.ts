@@ -26,7 +26,7 @@ describe('hosts of several machines', () => {
 
   beforeAll(async () => {
     here = await TestCluster.open();
-    there = await TestCluster.open({ volumes: [here.volume] });
+    there = await TestCluster.open();
     third = await TestCluster.open();
     await here.up(manifest());
   });
@@ -104,7 +104,7 @@ describe('hosts of several machines', () => {
 
   test('stop and start with the cluster', async () => {
     await here.must('down');
-    expect((await there.leftovers()).postmasters.filter((one) => one.dataDir.includes('/n3/'))).toEqual([]);
+    expect((await here.leftovers()).postmasters.filter((one) => one.dataDir.includes('/n3/'))).toEqual([]);
     expect(await runningAgent(agentDir(there.home, 'test', 'h2'))).not.toBeNull();
     await here.must('up');
     await here.waitHealthy({ members: 3 });

@@ -94,7 +94,11 @@ export class Cluster {
  */
 export async function isLeaderless(home: string, file: ClusterFile): Promise<boolean> {
   const running = await Promise.all(file.agents.map(({ host }) => runningAgent(agentDir(home, file.cluster, host))));
-  return (running.filter((agent) => agent !== null).length + file.remote.length) * 2 < file.agents.length + file.remote.length;
+  const here = running.filter((agent) => agent !== null).length;
+  const elsewhere = file.remote.length;
+  const total = file.agents.length + elsewhere;
+  // One of two may be the only voter yet, if it is this machine's.
+  return here === 0 ? elsewhere * 2 <= total : (here + elsewhere) * 2 < total;
 }
 
 /** The cluster that the command means (or the one named), open while `work` runs. */

@@ -316,10 +316,22 @@ it('takes streams of other agents of the cluster only', async () => {
   });
   await expect(opened(admin)).rejects.toThrow('status 403');
   await expect(opened(identities['h2']!)).rejects.toThrow('status 403');
-  await expect(opened(identities['h3']!)).rejects.toThrow('status 403');
   await expect(opened({ ...stranger, ca: identities['h1']!.ca })).rejects.toThrow(/hang up|ECONNRESET|alert/);
   await expect(opened(identities['h1']!)).resolves.toBe('opened');
+  // It may have joined while this agent was away.
+  await expect(opened(identities['h3']!)).resolves.toBe('opened');
   await expect(openStream({ ...target, host: 'h3' }, createSecureContext({ ...identities['h1']! }), new AbortController().signal)).rejects.toThrow(/h3/);
+});
+
+it('hears an agent that it does not know, and that has to open the stream because of it', async () => {
+  const h1 = await node('h1', {});
+  const h2 = await node('h2', { h1: h1.server.port });
+  h1.streams.start();
+  h2.streams.start();
+  await both(h1, h2);
+  h2.streams.send('h1', { n: 1 });
+  h1.streams.send('h2', { n: 2 });
+  await until(() => expect([messages(h1), messages(h2)]).toEqual([[{ n: 1 }], [{ n: 2 }]]));
 });
 
 it('refuses other upgrades', async () => {

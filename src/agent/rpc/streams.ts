@@ -1,13 +1,14 @@
 /**
  * The streams of one agent to all others: one connection a pair, over which the consensus and the reports go. Of two
- * agents the one whose name sorts first opens it, and opens it anew whenever it is lost. Should there be two for a
+ * agents the one whose name sorts first opens it, and opens it anew whenever it is lost; the other one does when that
+ * takes long. Should there be two for a
  * moment, because only one side has noticed a loss, the newer one counts.
  */
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { RaftTransport } from '../../consensus/transport.ts';
 import { Lifecycle, sleep } from '../../lifecycle.ts';
 import type { Log } from '../../observe/log.ts';
-import type { Identity } from '../identity/ca.ts';
+import { ADMIN, type Identity } from '../identity/ca.ts';
 import type { ReportRequest } from '../reporter.ts';
 import type { RpcTarget } from './client.ts';
 import { StreamConnection } from './stream-connection.ts';
@@ -18,6 +19,8 @@ import { openStream, type Upgraded } from './stream-upgrade.ts';
 /** Between attempts to connect: this, doubled with each that fails, up to the limit. ms */
 const RETRY_MS = 20;
 const RETRY_LIMIT_MS = 500;
+/** Without a connection for this long the agent whose name sorts last tries, too: the other may not know it yet. ms */
+const OTHERS_TURN_MS = 3_000;
 /** For one attempt, TLS and upgrade included. ms */
 const OPEN_MS = 2_000;
 const CHECK_MS = 500;
@@ -106,11 +109,12 @@ export class AgentStreams implements RaftTransport {
 
   /** Takes a connection that another agent has opened: see AcceptStream. */
   accept(caller: string, upgraded: Upgraded): string | null {
-    const peer = this.#peers.get(caller);
-    if (peer === undefined) {
+    if (caller === ADMIN || caller === this.#options.self) {
       this.#options.log.warn({ caller }, 'refused a stream of somebody who is no other agent of this cluster');
       return `${caller} is no other agent of this cluster`;
     }
+    // Its certificate says that it belongs to the cluster: it may have joined while this agent was away, and lead by now.
+    const peer = this.#peers.get(caller) ?? this.#stranger(caller);
     if (this.#life.stopping) return 'this agent is stopping';
     this.#adopt(peer, upgraded);
     return null;
@@ -150,15 +154,24 @@ export class AgentStreams implements RaftTransport {
     return new Lifecycle((error, what) => this.#options.log.error({ err: error, what }, 'a stream to another agent failed for an unforeseen reason'));
   }
 
+  /** Until it is known where it is, it has to call. */
+  #stranger(host: string): Peer {
+    const peer: Peer = { target: { host, address: '', port: 0 }, outbox: new Outbox(), connection: null, life: this.#newLife() };
+    this.#peers.set(host, peer);
+    return peer;
+  }
+
   #call(peer: Peer): void {
     const { host } = peer.target;
-    if (this.#options.self < host && !this.#life.stopping) peer.life.run(`the stream to ${host}`, (signal) => this.#keepOpen(peer, signal));
+    if (!this.#life.stopping) peer.life.run(`the stream to ${host}`, (signal) => this.#keepOpen(peer, signal));
   }
 
   async #keepOpen(peer: Peer, signal: AbortSignal): Promise<void> {
     let pause = RETRY_MS;
     let told = false;
     while (!signal.aborted) {
+      if (peer.connection === null && this.#options.self > peer.target.host) await sleep(OTHERS_TURN_MS, signal);
+      if (signal.aborted) return;
       try {
         const connection = peer.connection ?? this.#adopt(peer, await this.#open(peer.target, signal));
         await connection.ended;
