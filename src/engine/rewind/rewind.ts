@@ -21,11 +21,13 @@ import type { OsUser } from '../osuser.ts';
 import type { SqlSession } from '../sql.ts';
 import { copyFiles } from './copy.ts';
 import { backupLabel, rewoundControl } from './finish.ts';
-import { planRewind } from './plan.ts';
+import { type RewindPlan, planRewind } from './plan.ts';
 import { RewindSource } from './source.ts';
 import { checkTarget, listTarget } from './target.ts';
 import { type StartPoint, findStart, hasSegment, readTarget, startOf } from './walk.ts';
-import { type Fork, cutWal } from './wal-cut.ts';
+import { type CutOptions, type Fork, cutWal } from './wal-cut.ts';
+
+const FRESH = 'make this member anew from a fresh copy';
 
 export interface RewindOptions {
   /** Of a server that is known to have ended, in whatever way. */
@@ -69,80 +71,88 @@ export interface RewindResult {
 export async function rewind(options: RewindOptions): Promise<RewindResult> {
   const { dataDir, signal } = options;
   const source = new RewindSource(options.source, options.sourceName);
-  const walDir = await realpath(join(dataDir, 'pg_wal'));
   const control = await readControlFile(dataDir);
   const timeline = await source.timeline();
   // Before anything else is read of it: its disk is at least as new as this checkpoint.
-  let sourceControl = (await source.control()).data;
+  const sourceControl = (await source.control()).data;
   await checkTarget(dataDir, control, sourceControl, options.sourceName);
 
+  const walDir = await realpath(join(dataDir, 'pg_wal'));
   const from = Math.max(control.timeline, control.minRecoveryTimeline);
   const targetHistory = await ownHistory(walDir, from);
   const { history, text } = await source.history(timeline);
   const common = forkPoint(targetHistory, history);
-  if (common === null) throw new PgorbitError('wal-invalid', `${dataDir} and ${options.sourceName} have no timeline in common`, { hint: 'make this member anew from a fresh copy' });
-  const segmentSize = control.walSegmentSize;
+  if (common === null) throw new PgorbitError('wal-invalid', `${dataDir} and ${options.sourceName} have no timeline in common`, { hint: FRESH });
+  const { walSegmentSize: segmentSize } = control;
   const reader = new SegmentReader(walDir, targetHistory, segmentSize);
   try {
-    let start = await findStart(reader, control, common.lsn, signal);
-    const { end, changed } = await readTarget(reader, control, start, signal);
+    const own = await findStart(reader, control, common.lsn, signal);
+    const { end, changed } = await readTarget(reader, control, own, signal);
     const nothing: RewindResult = { fork: formatLsn(end), from, to: timeline, bytes: 0, files: 0, how: 'nothing-to-do' };
     if (common.lsn === null) {
       if (end <= (await source.insertEnd(segmentSize))) return nothing;
-      throw new PgorbitError('wal-invalid', `${dataDir} has WAL to ${formatLsn(end)} on timeline ${timeline}, more than its primary ${options.sourceName}`, { hint: 'make this member anew from a fresh copy' });
+      throw new PgorbitError('wal-invalid', `${dataDir} has WAL to ${formatLsn(end)} on timeline ${timeline}, more than its primary ${options.sourceName}`, { hint: FRESH });
     }
     if (isAncestor(history, { timeline: from, lsn: end })) return nothing;
 
-    const older = startOf(sourceControl);
-    if (older.redo < start.redo) {
-      // Its restartpoints lag behind our checkpoints, so its files do not have all from before our start.
-      if (await hasSegment(reader, older.redo)) {
-        await readTarget(reader, control, older, signal); // that the WAL from there is whole
-        start = older;
-      } else {
-        sourceControl = await checkpointed(source, start);
-      }
-    }
     const fork: Fork = { timeline: common.timeline, lsn: common.lsn };
     await source.requireSegment(segmentName(segmentTimeline(history, fork.lsn, segmentSize), fork.lsn, segmentSize), fork.lsn);
-    const [target, listing] = [await listTarget(dataDir), await source.list()];
-    const plan = planRewind(target, listing, changed);
-    const historyFiles = await histories(source, history, text);
+    const start = await startForBoth(reader, source, own, { target: control, source: sourceControl }, signal);
+    const plan = planRewind(await listTarget(dataDir), await source.list(), changed);
+    const cut: CutOptions = { walDir, history, targetHistory, fork, segmentSize, owner: options.owner, historyFiles: await histories(source, history, text) };
     signal.throwIfAborted();
 
     await options.beforeWriting();
-    const mode = ((await stat(dataDir)).mode & 0o040) !== 0 ? 0o640 : 0o600;
-    const onProgress = (done: number): void => options.onProgress({ done, total: plan.bytes });
-    const bytes = await copyFiles({ dataDir, source, plan, owner: options.owner, mode, onProgress, signal });
-    const finished = await stillThere(source, sourceControl, timeline, segmentSize);
-    await syncTree(dataDir);
-    // The label first: from here on, another attempt sees that this one was not finished.
-    await writeDurably(join(dataDir, 'backup_label'), backupLabel(start, segmentSize, new Date()), { asFolderOwner: true });
-    await cutWal({ walDir, history, targetHistory, fork, segmentSize, owner: options.owner, historyFiles });
-    await syncTree(walDir);
-    await writeControl(dataDir, rewoundControl(finished.bytes, { timeline, lsn: finished.end }, new Date()));
-    await syncTree(dataDir);
+    const bytes = await perform(options, source, sourceControl, plan, start, cut);
     return { fork: formatLsn(fork.lsn), from, to: timeline, bytes, files: plan.files, how: 'rewound' };
   } finally {
     await reader.close();
   }
 }
 
+/** Changes the data directory; resolves to the bytes fetched. */
+async function perform(options: RewindOptions, source: RewindSource, sourceControl: ControlData, plan: RewindPlan, start: StartPoint, cut: CutOptions): Promise<number> {
+  const { dataDir, owner, signal } = options;
+  const mode = ((await stat(dataDir)).mode & 0o040) !== 0 ? 0o640 : 0o600;
+  const onProgress = (done: number): void => options.onProgress({ done, total: plan.bytes });
+  const bytes = await copyFiles({ dataDir, source, plan, owner, mode, onProgress, signal });
+  const { timeline } = cut.history;
+  const finished = await stillThere(source, sourceControl, timeline, cut.segmentSize);
+  await syncTree(dataDir);
+  // The label first: from here on, another attempt sees that this one was not finished.
+  await writeDurably(join(dataDir, 'backup_label'), backupLabel(start, cut.segmentSize, new Date()), { mode, asFolderOwner: true });
+  await cutWal(cut);
+  await syncTree(cut.walDir);
+  await writeControl(dataDir, rewoundControl(finished.bytes, { timeline, lsn: finished.end }, new Date()));
+  await syncTree(dataDir);
+  return bytes;
+}
+
+/**
+ * Where replay has to begin for files of both sides: `own`, or the source's older restartpoint, since what it replayed
+ * after that may not be on its disk yet. Where the member no longer has the WAL from there, the source writes a
+ * checkpoint.
+ */
+async function startForBoth(reader: SegmentReader, source: RewindSource, own: StartPoint, control: { target: ControlData; source: ControlData }, signal: AbortSignal): Promise<StartPoint> {
+  const older = startOf(control.source);
+  if (older.redo >= own.redo) return own;
+  if (await hasSegment(reader, older.redo)) {
+    await readTarget(reader, control.target, older, signal); // that the WAL from there is whole
+    return older;
+  }
+  await source.checkpoint();
+  const { redo } = (await source.control()).data;
+  if (parseLsn(redo) < own.redo) throw new PgorbitError('operation-failed', `${source.name} made a checkpoint, but its control file says ${redo}`);
+  return own;
+}
+
 /** Its history as recovery takes it; a timeline but the first has a file. */
 async function ownHistory(walDir: string, timeline: number): Promise<TimelineHistory> {
   const history = await readHistory(walDir, timeline);
   if (timeline !== 1 && history.parents.length === 0) {
-    throw new PgorbitError('wal-invalid', `${walDir} has no ${historyFileName(timeline)}, so nobody knows where its timeline began`, { hint: 'make this member anew from a fresh copy' });
+    throw new PgorbitError('wal-invalid', `${walDir} has no ${historyFileName(timeline)}, so nobody knows where its timeline began`, { hint: FRESH });
   }
   return history;
-}
-
-/** Has the source write everything from before `start`; resolves to its control file. */
-async function checkpointed(source: RewindSource, start: StartPoint): Promise<ControlData> {
-  await source.checkpoint();
-  const { data } = await source.control();
-  if (parseLsn(data.redo) < start.redo) throw new PgorbitError('operation-failed', `${source.name} made a checkpoint, but its control file says ${data.redo}`);
-  return data;
 }
 
 /** The history files of the source's timeline and, as far as it has them, of those that it came from. */
