@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runningAgent } from '../src/agent/pid-file.ts';
 import { agentDir, hostDir } from '../src/home.ts';
 import { TestCluster } from './support/cluster.ts';
+import { endAgents } from './support/leftovers.ts';
 import { sharedManifest } from './support/manifest.ts';
 import { EMBEDDED_18 } from './support/scenes.ts';
 
@@ -31,8 +32,9 @@ describe('hosts of several machines', () => {
     await here.up(manifest());
   });
   afterAll(async () => {
-    await Promise.all([third?.destroy(), there?.destroy()]);
-    await here?.destroy();
+    // Both command lines know the whole cluster: what one clears away, an agent of the other would start again.
+    for (const cluster of [here, there]) await endAgents(cluster.folder);
+    for (const cluster of [third, there, here]) await cluster.destroy();
   });
 
   test('join by a token, with a key that never leaves them, and vote', async () => {

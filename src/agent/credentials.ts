@@ -1,7 +1,7 @@
 /** This agent's certificate and key, and the authorities that it trusts: on disk, and as they are used now. */
 import { X509Certificate } from 'node:crypto';
 import type { Identity } from './identity/ca.ts';
-import { readIdentity, writeIdentity } from './identity/files.ts';
+import { writeIdentity } from './identity/files.ts';
 import { makeKey, makeRequest, type CertificateRequest } from './identity/request.ts';
 
 /** Certificates are made anew when they have less than this left, ms. */
@@ -40,15 +40,17 @@ export class Credentials {
     });
   }
 
-  #change(next: () => Promise<Identity | null>): Promise<void> {
-    const done = this.#queue.then(async () => {
-      const identity = await next();
-      if (identity === null) return;
-      await writeIdentity(this.#dir, identity);
-      this.#identity = await readIdentity(this.#dir);
-      this.#onChange(this.#identity);
-    });
+  #change(makeNext: () => Promise<Identity | null>): Promise<void> {
+    const done = this.#queue.then(() => this.#replace(makeNext));
     this.#queue = done.catch(() => undefined);
     return done;
+  }
+
+  async #replace(makeNext: () => Promise<Identity | null>): Promise<void> {
+    const identity = await makeNext();
+    if (identity === null) return;
+    await writeIdentity(this.#dir, identity);
+    this.#identity = identity;
+    this.#onChange(identity);
   }
 }

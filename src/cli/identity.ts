@@ -48,8 +48,7 @@ export async function makeIdentity(home: string, file: ClusterFile, signElsewher
 
 /** Agents keep the list themselves: of those elsewhere they may know more than is known here. */
 function saysAsMuch(before: AgentConfig, wanted: AgentConfig, own: readonly AgentAddress[]): boolean {
-  const bare = ({ agents: _, ...rest }: AgentConfig): object => rest;
-  return isDeepStrictEqual(bare(before), bare(wanted)) && own.every((agent) => before.agents.some((known) => isDeepStrictEqual(known, agent)));
+  return isDeepStrictEqual({ ...before, agents: [] }, { ...wanted, agents: [] }) && own.every((agent) => before.agents.some((known) => isDeepStrictEqual(known, agent)));
 }
 
 /** The authority of a cluster that was made here; null where its key is with the agents alone. */

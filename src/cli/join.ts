@@ -63,10 +63,10 @@ export async function logIn(context: Context, text: string): Promise<string> {
   await writeIdentity(adminDir(context.home, cluster), { ca: answer.ca, cert: answer.cert, key });
   // It may be one that has been replaced since.
   await removeOwnAuthority(adminDir(context.home, cluster));
-  const here = (await listAgents(context.home)).filter((one) => one.cluster === cluster).map((one) => one.host);
+  const here = new Set((await listAgents(context.home)).filter((one) => one.cluster === cluster).map((one) => one.host));
   const file: ClusterFile = {
     format: 1, cluster, clusterId: answer.clusterId, founders: answer.founders,
-    agents: answer.agents.filter((agent) => here.includes(agent.host)), remote: answer.agents.filter((agent) => !here.includes(agent.host)),
+    agents: answer.agents.filter((agent) => here.has(agent.host)), remote: answer.agents.filter((agent) => !here.has(agent.host)),
   };
   await writeCluster(context.home, file);
   await takeOver(context, cluster);

@@ -34,5 +34,5 @@ async function isOwn(address: string, env: NodeJS.ProcessEnv): Promise<boolean> 
   // A name that nobody knows may be one that only the other machines know.
   const found = isIP(address) === 0 ? (await lookup(address, { all: true }).catch(() => [])).map((one) => one.address) : [address];
   const here = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((one) => one.address)));
-  return found.some((one) => here.has(one) || one === '::1' || /^127\./.test(one) || one === '0.0.0.0' || one === '::');
+  return found.some((one) => here.has(one) || one === '::1' || one.startsWith('127.') || one === '0.0.0.0' || one === '::');
 }

@@ -1,6 +1,6 @@
 /** systemd units for the agents of this machine. */
 import { mkdir, stat } from 'node:fs/promises';
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { agentCommand, agentEnv } from '../agent/launch.ts';
 import { ASKED_TO_END } from '../agent/run.ts';
@@ -18,7 +18,7 @@ export interface Unit {
 }
 
 /** Set by systemd itself, or of no use to a service. */
-const LEFT_OUT = new Set(['SHELL', 'USER', 'LOGNAME', 'TMPDIR', 'PGORBIT_HOME', 'PGORBIT_CLUSTER', 'PGORBIT_DEBUG', 'PGORBIT_LOCAL_ADDRESSES']);
+const LEFT_OUT = ['SHELL', 'USER', 'LOGNAME', 'TMPDIR', 'PGORBIT_HOME', 'PGORBIT_CLUSTER', 'PGORBIT_DEBUG', 'PGORBIT_LOCAL_ADDRESSES'];
 
 /** Writes (or prints) a unit for each agent and says what remains to be done. Throws `permission`. */
 export async function installServices(context: Context, agents: readonly { cluster: string; host: string }[], options: { folder: string | undefined; print: boolean }): Promise<Unit[]> {
@@ -28,11 +28,12 @@ export async function installServices(context: Context, agents: readonly { clust
   for (const { cluster, host } of agents) {
     const dir = agentDir(context.home, cluster, host);
     const owner = (await stat(dir)).uid;
-    const own = userInfo();
-    if (root && owner !== own.uid) throw new PgorbitError('permission', `${dir} belongs to another user (${owner})`, { hint: 'run this as that user: the unit is then one of its own (`systemctl --user`, with `loginctl enable-linger`)' });
-    const environment = Object.fromEntries(Object.entries(agentEnv(context.env)).filter((entry): entry is [string, string] => entry[1] !== undefined && !LEFT_OUT.has(entry[0])));
+    // The manager of the system runs it as whom the agent's folder belongs to, and sets that user's HOME.
+    const other = root && owner !== 0;
+    const left = other ? [...LEFT_OUT, 'HOME'] : LEFT_OUT;
+    const environment = Object.fromEntries(Object.entries(agentEnv(context.env)).filter((entry): entry is [string, string] => entry[1] !== undefined && !left.includes(entry[0])));
     const text = renderUnit({
-      cluster, host, home: context.home, environment, user: null, logFile: join(dir, 'agent.log'), askedToEnd: ASKED_TO_END,
+      cluster, host, home: context.home, environment, user: other ? String(owner) : null, logFile: join(dir, 'agent.log'), askedToEnd: ASKED_TO_END,
       command: [...agentCommand({ home: context.home, cluster, host }), '--replace'], wantedBy: root ? 'multi-user.target' : 'default.target',
     });
     const name = unitName({ cluster, host });

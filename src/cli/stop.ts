@@ -55,8 +55,8 @@ async function stopRemote(context: Context, cluster: Cluster, deadline: Deadline
     let running: string[];
     try {
       const { groups, agents } = await cluster.call('GET /v1/status', {}, { signal: context.signal });
-      const answering = agents.filter((agent) => agent.state !== 'unreachable').map((agent) => agent.host);
-      running = groups.flatMap((group) => group.members).filter((member) => elsewhere.includes(member.host) && answering.includes(member.host) && member.pid !== null).map((member) => member.name);
+      const answering = new Set(agents.filter((agent) => agent.state !== 'unreachable').map((agent) => agent.host));
+      running = groups.flatMap((group) => group.members).filter((member) => elsewhere.includes(member.host) && answering.has(member.host) && member.pid !== null).map((member) => member.name);
     } catch (error) {
       if (!(error instanceof PgorbitError)) throw error;
       context.progress.warn(`the members on ${elsewhere.join(', ')} can't be watched as they stop: ${error.message}`);

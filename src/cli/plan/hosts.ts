@@ -50,7 +50,7 @@ export function refuseInhabited(spec: ClusterSpec, status: StatusDocument, host:
 
 /** Why a machine at `address` can't reach any of the agents, as far as it can be told from here; null otherwise. */
 export function unreachableFrom(agents: readonly string[], address: string): string | null {
-  const loopback = (one: string): boolean => /^127\./.test(one) || one === '::1' || one === 'localhost';
+  const loopback = (one: string): boolean => one.startsWith('127.') || one === '::1' || one === 'localhost';
   if (loopback(address) || agents.length === 0 || !agents.every(loopback)) return null;
   return `the agents listen on ${[...new Set(agents)].join(', ')}, which another machine can't reach: give the hosts of this machine an address of its network in the manifest`;
 }

@@ -8,7 +8,7 @@ export interface UnitFacts {
   command: readonly string[];
   /** The environment that the agent needs beside systemd's own. */
   environment: Readonly<Record<string, string>>;
-  /** Whom it runs as, or null: whoever the manager of the unit is. */
+  /** Whom it runs as, a name or a number, or null: whoever the manager of the unit is. */
   user: string | null;
   logFile: string;
   /** With this exit status the agent was asked to end: no reason to start it again. */
