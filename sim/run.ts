@@ -1,10 +1,10 @@
 /** One simulated life from one seed: faults and wishes for a while, then peace, in which everything must become well. */
 import { unsettled } from './check/settled.ts';
-import { Faults, type FreezeIn } from './faults/faults.ts';
+import { Faults, type FaultName, type FreezeIn } from './faults/faults.ts';
 import { Prng } from './kernel/prng.ts';
 import { Violation } from './kernel/violation.ts';
 import { startClients } from './people/load.ts';
-import { Users } from './people/users.ts';
+import { Users, type Wishes } from './people/users.ts';
 import { drawTopology, type TopologyName } from './world/topology.ts';
 import { World, type WorldOptions } from './world/world.ts';
 
@@ -13,6 +13,12 @@ export interface RunOptions extends WorldOptions {
   troubleMs?: number;
   /** Agents freeze in this step in every seed, not only in those that draw it. */
   freezeIn?: FreezeIn;
+  /** Only these faults, and quickly, not what the seed draws. */
+  faults?: readonly FaultName[];
+  /** False ends with the trouble: nobody asks whether all becomes well. */
+  peace?: boolean;
+  /** What people ask for: everything, or only that members come and go. */
+  wishes?: Wishes;
   /** Only groups of this kind, not what the seed draws. */
   topology?: TopologyName;
 }
@@ -45,9 +51,10 @@ export function runSeed(options: RunOptions): Outcome {
     world.trace(() => `${topology.name}: ${Object.values(topology.spec.members).map(({ name, role, host }) => `${name} ${role} on ${host}`).join(', ')}; agents that vote: ${topology.voters.join(', ')}; failover ${topology.spec.failover}, without a majority: ${topology.spec.withoutMajority}`);
     startClients(world, new Prng(seed, 'clients'));
     if (random.chance(0.7)) world.clock.run(60_000, () => unsettled(world) === null);
-    const faults = new Faults(world, new Prng(seed, 'faults'), options.freezeIn ?? null);
-    const users = new Users(world, new Prng(seed, 'users'));
+    const faults = new Faults(world, new Prng(seed, 'faults'), options.freezeIn ?? null, options.faults ?? null);
+    const users = new Users(world, new Prng(seed, 'users'), options.wishes ?? 'all');
     world.clock.run(world.clock.now + (options.troubleMs ?? random.int(20_000, 60_000)));
+    if (options.peace === false) return outcome(null);
     users.stop();
     faults.stop();
     world.trace(() => 'peace');

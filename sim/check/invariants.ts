@@ -114,14 +114,14 @@ export class Invariants {
     this.#primaries.set(record.term, record.primary);
   }
 
-  /** One voter at a time, and only by a change that was recorded. */
-  #voters(before: GroupRecord | null, { voters, voterChange }: GroupRecord): void {
-    const differ = (one: string[], other: string[]): number => one.filter((name) => !other.includes(name)).length + other.filter((name) => !one.includes(name)).length;
+  /** One voter at a time, and only by a change that was recorded. The primary's own vote leaves its configuration as it is. */
+  #voters(before: GroupRecord | null, { voters, voterChange, primary }: GroupRecord): void {
+    const others = (names: readonly string[]): string[] => names.filter((name) => name !== primary);
+    const differ = (one: readonly string[], other: readonly string[]): number => one.filter((name) => !other.includes(name)).length + other.filter((name) => !one.includes(name)).length;
     if (voterChange !== null && differ(voters, voterChange.to) > 1) throw new Violation('voters', `the voters change from ${voters.join()} to ${voterChange.to.join()} at once`);
     const was = before?.voters ?? [];
-    // The primary alone and nobody: its configuration is the same.
-    if (was.length < 2 && voters.length < 2) return;
-    if (differ(was, voters) > 0 && before?.voterChange?.to.join() !== voters.join()) throw new Violation('voters', `${was.join()} become ${voters.join()} without a change`);
+    const asked = before?.voterChange?.to ?? was;
+    if (differ(others(was), others(voters)) > 0 && differ(others(asked), others(voters)) > 0) throw new Violation('voters', `${was.join()} become ${voters.join()} without a change`);
   }
 
   /** A folder is about to be deleted for good. */

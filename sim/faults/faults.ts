@@ -1,13 +1,16 @@
 /** What goes wrong. Each seed draws its own mix and pace, so that rare faults also come in crowds. */
 import type { Prng } from '../kernel/prng.ts';
 import type { World } from '../world/world.ts';
+import { CONSPIRACIES, wake } from './conspiracies.ts';
 import { DISK_FAULTS } from './disks.ts';
 import { HOST_FAULTS, crashAgent, freezeAgent, kill, powerOn, standStill } from './hosts.ts';
 import { NETWORK_FAULTS } from './network.ts';
 
 export type Fault = (world: World, random: Prng) => void;
 
-const FAULTS: Record<string, Fault> = { ...HOST_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS };
+const FAULTS: Record<FaultName, Fault> = { ...HOST_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS, ...CONSPIRACIES };
+
+export type FaultName = string;
 
 /** Steps in which agents freeze: between the last look and the deed. */
 export type FreezeIn = 'start' | 'take-over' | 'promise';
@@ -17,12 +20,16 @@ export class Faults {
   readonly #random: Prng;
   #on = true;
 
-  /** @param freezeWish the step in which agents freeze; null: as the seed has it. */
-  constructor(world: World, random: Prng, freezeWish: FreezeIn | null) {
+  /**
+   * @param freezeWish the step in which agents freeze; null: as the seed has it.
+   * @param only these faults; null: as the seed has it.
+   */
+  constructor(world: World, random: Prng, freezeWish: FreezeIn | null, only: readonly FaultName[] | null) {
     this.#world = world;
     this.#random = random;
-    const mix = Object.keys(FAULTS).filter(() => random.chance(0.5)).map((name) => [random.gap(1), name] as const);
-    const mean = random.pick([400, 1_500, 4_000]);
+    const drawnMix = Object.keys(FAULTS).filter(() => random.chance(0.5)).map((name) => [random.gap(1), name] as const);
+    const mix = only?.map((name) => [1, name] as const) ?? drawnMix;
+    const mean = only === null ? random.pick([400, 1_500, 4_000]) : random.pick([400, 1_200, 2_500]);
     const hazard = random.pick([0, 0.01, 0.06]);
     const strike = (): void => {
       if (!this.#on || mix.length === 0) return;
@@ -33,7 +40,10 @@ export class Faults {
     // The classic: an agent that stands still between its last look and the deed, and comes back with old orders.
     const drawn = random.pick<FreezeIn | null>([null, null, 'start', 'take-over', 'promise']);
     const freezeIn = freezeWish ?? drawn;
+    // An old primary that goes on in just the moment in which it is given up.
+    const comesBack = random.chance(0.3);
     world.hazard = (agent, member, step) => {
+      if (this.#on && step.do === 'promise' && comesBack && random.chance(0.3)) world.clock.after(random.int(0, 30), () => wake(world));
       if (this.#on && step.do === freezeIn && step.as !== 'standby' && random.chance(0.5)) {
         world.clock.after(random.int(0, 40), () => standStill(world, random, agent.name));
       } else if (this.#on && random.chance(hazard)) world.clock.after(random.int(0, 120), () => this.#strikeStep(agent.name, member));

@@ -48,7 +48,7 @@ export function crashAgent(world: World, random: Prng, host: string): void {
 }
 
 /** Agent, servers and everything that was not flushed. */
-function crashHost(world: World, random: Prng, host: string): void {
+export function crashHost(world: World, random: Prng, host: string): void {
   if (world.off.has(host)) return;
   world.trace(() => `fault: ${host} loses its power`);
   world.off.add(host);

@@ -101,7 +101,7 @@ export class ModelLogger extends Server {
       else {
         const names = upstream instanceof ModelPostgres ? upstream.conf.synchronousNames : '';
         const from = segmentStart(this.data.wal.length);
-        receiver.streams(new Stream(upstream, receiver, { name: to.name, slot: to.slot, from: Math.max(from, upstream.data.oldest), names }));
+        receiver.streams(new Stream(upstream, receiver, { name: to.name, slot: world.rules.slotForLoggers ? to.slot : null, from: Math.max(from, upstream.data.oldest), names }));
       }
     });
   }
@@ -110,7 +110,7 @@ export class ModelLogger extends Server {
   #fits(upstream: Server, to: LoggerUpstream): boolean {
     const { data, world } = this;
     const source = upstream.data;
-    if (to.slot !== null && (!source.slots.has(to.slot) || upstream.streams.some((stream) => stream.slot === to.slot))) return false;
+    if (to.slot !== null && world.rules.slotForLoggers && (!source.slots.has(to.slot) || upstream.streams.some((stream) => stream.slot === to.slot))) return false;
     if (data.wal.length === 0) {
       // The first WAL ever: from the start of the upstream's present segment.
       const start = segmentStart(source.flushed);

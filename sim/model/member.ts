@@ -114,6 +114,7 @@ export class ModelMember {
       checkpointed: this.checkpointedFor === this.checkpointKey(),
       promisedTerm: home.promised.term,
       promised: home.promised.position === null ? null : { term: home.promised.term, ...home.promised.position },
+      current: true,
       leased: !this.isLocal || this.orders.spec.withoutMajority !== 'stop' || this.agent.leased(),
       rewindFailed: this.rewindFailedFor === record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,

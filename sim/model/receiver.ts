@@ -46,6 +46,7 @@ export class Receiver {
       throw new Violation('diverged', `${server.member} goes on from WAL that is not its own: timeline ${timelineOf(wal)} was made twice`);
     }
     for (let i = known.length; i < records.length; i += 1) wal.push(records[i]!);
+    if (!server.world.rules.flushFirst) stream.acknowledge(wal.length, server.replayed);
     server.flush();
   }
 

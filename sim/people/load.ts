@@ -10,13 +10,14 @@ const CLIENTS = 10;
 
 export function startClients(world: World, random: World['random']): void {
   const state = { commits: 0 };
+  const [least, most] = random.pick([[20, 100], [20, 100], [3, 30]] as const);
   const commit = (): void => {
     for (const server of world.disks.servers) {
       if (!(server instanceof ModelPostgres) || !server.open || !server.answers || server.commits.waiting >= CLIENTS) continue;
       const client = random.pick([CLIENT_HOST, server.host, random.pick(world.hosts)]);
       if (world.network.linked(client, server.host)) transact(world, random, server, client, ++state.commits);
     }
-    world.clock.after(random.int(20, 100), commit);
+    world.clock.after(random.int(least, most), commit);
   };
   const sessions = (): void => {
     for (const server of world.disks.servers) {

@@ -4,15 +4,20 @@ import type { Prng } from '../kernel/prng.ts';
 import { memberSpec, NAMES } from '../world/topology.ts';
 import type { World } from '../world/world.ts';
 
+/** `edits`: only members that come and go. `hectic`: everything, many times a second. */
+export type Wishes = 'all' | 'edits' | 'hectic';
+
+const PACES: Record<Wishes, readonly number[]> = { all: [1_500, 6_000, 20_000], edits: [1_000, 3_000], hectic: [100] };
+
 export class Users {
   #on = true;
 
-  constructor(world: World, random: Prng) {
-    const mean = random.pick([1_500, 6_000, 20_000]);
+  constructor(world: World, random: Prng, wishes: Wishes) {
+    const mean = random.pick(PACES[wishes]);
     const careless = random.chance(0.3);
     const act = (): void => {
       if (!this.#on) return;
-      const edits = random.chance(0.3);
+      const edits = wishes === 'edits' || random.chance(0.3);
       const agent = world.leader();
       // Without a leader there is nobody to ask.
       if (agent !== undefined && edits) agent.process.run(agent.apply((spec) => edit(world, spec, random, careless)));

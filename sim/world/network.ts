@@ -91,7 +91,9 @@ export class Pipe {
 
   send(arrive: () => void): void {
     if (this.#closed) return;
-    this.#queue.push({ due: this.#clock.now + (this.#from === this.#to ? 0 : this.#random.int(1, 5)), arrive });
+    // Now and then a packet is lost, and sent again after a while.
+    const ms = this.#random.chance(0.02) ? this.#random.int(20, 300) : this.#random.int(1, 5);
+    this.#queue.push({ due: this.#clock.now + (this.#from === this.#to ? 0 : ms), arrive });
     this.#pump();
   }
 

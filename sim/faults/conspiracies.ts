@@ -1,0 +1,58 @@
+/** Faults that come together as a malicious mind would have them: each is a story in which a rule of the quorum is all that helps. */
+import type { Prng } from '../kernel/prng.ts';
+import type { Server } from '../model/server.ts';
+import { CLIENT_HOST, type World } from '../world/world.ts';
+import type { Fault } from './faults.ts';
+import { crashHost } from './hosts.ts';
+
+export const CONSPIRACIES: Record<string, Fault> = {
+  // The primary keeps one other host and its clients; that one may go and come back in the middle of it.
+  'minority': (world, random) => {
+    const server = world.disks.servers.find(({ open }) => open);
+    if (server !== undefined) apart(world, random, server);
+  },
+  // Whoever was superseded and does not know it comes back, and finds a friend and clients.
+  'comeback': (world, random) => {
+    const term = world.store.documents.record?.value.term ?? 0;
+    const server = world.disks.servers.find((one) => one.open && one.folder.marker.term < term);
+    if (server === undefined) return;
+    wake(world);
+    apart(world, random, server);
+  },
+  // A fuse: several hosts lose their power at the same moment.
+  'blackout': (world, random) => {
+    const primary = world.disks.servers.find(({ open }) => open)?.host;
+    for (const host of world.hosts) if (host === primary ? random.chance(0.8) : random.chance(0.4)) crashHost(world, random, host);
+  },
+};
+
+function apart(world: World, random: Prng, server: Server): void {
+  const friends = world.disks.servers.filter((one) => one.host !== server.host).map((one) => one.host);
+  if (friends.length === 0) return;
+  const friend = random.pick(friends);
+  const side = [server.host, friend, CLIENT_HOST];
+  const others = world.hosts.filter((host) => !side.includes(host));
+  world.trace(() => `fault: ${side.join(', ')} are apart from the others`);
+  for (const one of side) {
+    for (const other of others) {
+      world.network.cut(one, other);
+      world.network.cut(other, one);
+    }
+  }
+  if (random.chance(0.5)) world.clock.after(random.int(0, 1_000), () => crashHost(world, random, friend));
+  world.clock.after(random.int(2_500, 9_000), () => {
+    for (const one of side) {
+      for (const other of others) {
+        world.network.mend(one, other);
+        world.network.mend(other, one);
+      }
+    }
+  });
+}
+
+/** All that stand still go on, and all cut links are mended. */
+export function wake(world: World): void {
+  world.network.mendAll();
+  for (const server of world.disks.servers) server.process.thaw();
+  for (const agent of world.agents.values()) agent.process.thaw();
+}
