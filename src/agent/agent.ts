@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import type { AgentAddress, AgentConfig } from './config.ts';
 import { agentOf } from './config.ts';
 import type { Credentials } from './credentials.ts';
+import { Bulletin } from './bulletin.ts';
+import { currentStatus } from './current-status.ts';
 import { Decider } from './decider.ts';
 import { ClusterView } from './documents.ts';
 import { Enrolment } from './enrolment.ts';
@@ -21,12 +23,12 @@ import type { Ending } from './run.ts';
 import { Standing } from './standing.ts';
 import { HostVolumes } from './volumes.ts';
 import { settleVoters } from './voters.ts';
-import type { Leadership } from '../state/store.ts';
+import { SPEC_KEY, type Leadership } from '../state/store.ts';
 import type { OsUser } from '../engine/osuser.ts';
 import { FileLog } from '../consensus/log/file-log.ts';
 import { RaftStore } from '../consensus/raft-store.ts';
 import { agentDir, raftDir } from '../home.ts';
-import { Lifecycle } from '../lifecycle.ts';
+import { Lifecycle, sleep } from '../lifecycle.ts';
 import { EventLog } from '../observe/event-log.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
@@ -36,6 +38,10 @@ import { rotateLog } from '../observe/rotate.ts';
 const TIMING = { tickMs: 100, heartbeatMs: 200, electionMs: 1_000 };
 /** A primary that has lost its lease is stopped within this and the time that its stop takes. */
 const LEASE_LOOK_MS = 100;
+const BULLETIN_EVERY_MS = 2_000;
+const UPKEEP_EVERY_MS = 5_000;
+/** Between tries to hear from a majority. */
+const CATCH_UP_MS = 500;
 const VOTERS_EVERY_MS = 1_000;
 const ROTATE_EVERY_MS = 60_000;
 /** Bytes; one older file of this size is kept. */
@@ -72,6 +78,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #standing: Standing;
   readonly #reporter: Reporter;
+  readonly #bulletin: Bulletin;
   #server: RpcServer | null = null;
   #unwatch: () => void = () => undefined;
 
@@ -130,7 +137,9 @@ export class Agent {
       report: (request) => this.#takeReport(request),
       reportAnswered: (id, known) => this.#reporter.answered(id, known),
       connected: () => this.#reporter.soon(),
+      status: (document) => this.#life.run('showing the status', () => this.#bulletin.take(document)),
     });
+    this.#bulletin = new Bulletin({ owner: options.user, members: this.members, events, announce: (document) => transport.announce(document), log, now: this.now });
   }
 
   /** True in the one agent that may change groups' records, as long as its lease lasts. */
@@ -147,16 +156,36 @@ export class Agent {
     this.#unwatch = this.store.onLeadership((leadership) => this.#led(leadership));
     this.#standing.start(this.#life, this.view, this.enrolment);
     this.#changed();
+    this.#life.run('catching up with the cluster', (signal) => this.#catchUp(signal));
     this.#reporter.start(this.#life);
     this.decider.start(this.#life);
     this.#life.every(ROTATE_EVERY_MS, 'rotating the log', async () => {
       await rotateLog(join(agentDir(this.home, this.config.cluster, this.config.host), 'agent.log'), AGENT_LOG_LIMIT);
     });
     this.#life.every(LEASE_LOOK_MS, 'watching the lease', () => this.members.watchLease());
+    this.#life.every(BULLETIN_EVERY_MS, 'telling the status', () => this.#asLeader(async () => this.#bulletin.publish(await currentStatus(this))));
+    this.#life.every(UPKEEP_EVERY_MS, 'looking after the members', () => this.members.lookAfter());
     this.#life.every(SPACE_EVERY_MS, 'watching volumes', () => this.#asLeader(() => this.volumes.watch()));
     this.#life.every(SHARE_WAL_EVERY_MS, 'sharing WAL', () => this.#asLeader(() => this.#shareWal()));
     this.#life.every(VOTERS_EVERY_MS, 'settling the voters', () => this.#asLeader(() => settleVoters(this.store, this.view, (host) => this.enrolment.forget(host))));
     return this.#server.port;
+  }
+
+  /**
+   * What is committed is known only from the leader: an agent that has just started may see an older state than it obeyed
+   * before, and does nothing by it.
+   */
+  async #catchUp(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.store.read(SPEC_KEY);
+        this.members.nowCurrent();
+        return;
+      } catch (error) {
+        this.log.warn({ err: error }, 'the newest state of the cluster is not known yet: members are left as they are');
+        await sleep(CATCH_UP_MS, signal);
+      }
+    }
   }
 
   /** Ends the agent; its members go on, unless `halt`. */

@@ -3,14 +3,14 @@
  * caller holds a certificate of this cluster: the administrator's, or another agent's that passes a call on.
  */
 import { join } from 'node:path';
-import type { Calls, ClusterDocument, StatusDocument } from './api.ts';
+import type { Calls, ClusterDocument } from './api.ts';
 import type { Agent } from './agent.ts';
 import { enrolmentHandlers } from './enrolment-handlers.ts';
+import { currentStatus } from './current-status.ts';
 import { byLeader } from './leader.ts';
 import { findPort } from './ports.ts';
 import { reclaimWal } from './reclaim.ts';
 import type { Handlers } from './rpc/server.ts';
-import { statusOf } from './status.ts';
 import { PgorbitError } from '../errors.ts';
 import { memberDir } from '../home.ts';
 import { readLog } from '../observe/tail.ts';
@@ -47,7 +47,7 @@ function ownHandlers(agent: Agent): Handlers {
 /** Answered by the agent that leads, which alone decides. */
 function deciderHandlers(agent: Agent): Handlers {
   return {
-    'GET /v1/status': byLeader(agent, 'GET /v1/status', async () => status(agent)),
+    'GET /v1/status': byLeader(agent, 'GET /v1/status', async () => currentStatus(agent)),
     'GET /v1/cluster': byLeader(agent, 'GET /v1/cluster', async () => {
       const { cluster } = agent.view;
       return { revision: cluster?.revision ?? 0, document: cluster?.document ?? null };
@@ -59,25 +59,6 @@ function deciderHandlers(agent: Agent): Handlers {
     'POST /v1/volume/reclaim': byLeader(agent, 'POST /v1/volume/reclaim', ({ volume }, context) =>
       reclaimWal(volume, { view: agent.view, volumes: agent.volumes, seen: (group) => agent.decider.seen(group), now: agent.now, rate: null }, context.signal), 600_000),
   };
-}
-
-async function status(agent: Agent): Promise<StatusDocument> {
-  const { view, decider, volumes, config } = agent;
-  if (volumes.known().length === 0) await volumes.watch();
-  return statusOf({
-    cluster: config.cluster,
-    document: view.cluster?.document ?? null,
-    records: new Map([...view.groups].map(([name, { record }]) => [name, record])),
-    seen: (group) => decider.seen(group),
-    agents: agent.agents(),
-    heard: decider.agents,
-    leader: { host: config.host, pid: process.pid },
-    voters: agent.store.members().voters,
-    settled: (group) => decider.settled(group),
-    volumes: volumes.known(),
-    engine: agent.members.engine === null ? null : `PostgreSQL ${agent.members.engine.version} (${agent.members.engine.source})`,
-    now: agent.now(),
-  });
 }
 
 async function apply(agent: Agent, request: Calls['POST /v1/apply']['request']): Promise<{ revision: number }> {

@@ -10,6 +10,8 @@ import type { ClusterSpec, GroupRecord, GroupSpec, MemberRecord, MemberReport } 
 import type { Orders } from '../group/member/member.ts';
 import { placeOf, type Place } from '../group/member/place.ts';
 import { MemberRunner } from '../group/member/runner.ts';
+import type { LocalMember } from '../group/views/feed.ts';
+import { holdWal, showViews, type Upkeep } from './upkeep.ts';
 import { volumeMemberDir } from '../home.ts';
 import { Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
@@ -35,13 +37,15 @@ export interface HostMembersOptions {
 interface Runner {
   start(life: Lifecycle): void;
   obey(orders: Orders): void;
-  /** Something outside the member has changed that its next step may depend on; a logger's never does. */
-  look?(): void;
+  /** Something outside the member has changed that its next step may depend on. */
+  look(): void;
   halt(): Promise<void>;
   report(): MemberReport;
 }
 
 interface Running {
+  place: Place;
+  upkeep: Upkeep;
   runner: Runner;
   life: Lifecycle;
 }
@@ -53,6 +57,7 @@ export class HostMembers {
   #updating: Promise<void> = Promise.resolve();
   #stopped = false;
   #wasLeased = false;
+  #current = false;
 
   constructor(options: HostMembersOptions) {
     this.#options = options;
@@ -66,6 +71,22 @@ export class HostMembers {
     return [...this.#running.values()].map(({ runner }) => runner.report());
   }
 
+  /** The data directories of this host's PostgreSQL members. */
+  dataFolders(): LocalMember[] {
+    return [...this.#running.values()].filter(({ runner }) => runner instanceof MemberRunner).map(({ place }) => ({ group: place.group, member: place.member, dataDir: place.dataDir }));
+  }
+
+  /** What members need from time to time, and no step towards a goal waits for. */
+  async lookAfter(): Promise<void> {
+    await Promise.all([...this.#running].map(async ([key, { upkeep }]) => {
+      try {
+        await upkeep();
+      } catch (error) {
+        this.#options.log.warn({ err: error, member: key }, 'looking after the member failed');
+      }
+    }));
+  }
+
   /** True while a member here needs the lease: the leading agent has to hear of it more often. */
   get leases(): boolean {
     const { view, host } = this.#options;
@@ -75,12 +96,18 @@ export class HostMembers {
     });
   }
 
+  /** The documents are the newest that a majority knows of: what waited for that may be done. */
+  nowCurrent(): void {
+    this.#current = true;
+    for (const { runner } of this.#running.values()) runner.look();
+  }
+
   /** Looks at the lease: members act on its end at once, not at their next round. */
   watchLease(): void {
     const leased = this.#leased();
     if (leased === this.#wasLeased) return;
     this.#wasLeased = leased;
-    for (const { runner } of this.#running.values()) runner.look?.();
+    for (const { runner } of this.#running.values()) runner.look();
   }
 
   #leased(): boolean {
@@ -134,14 +161,24 @@ export class HostMembers {
     const { user, view, log, tell, onReport } = this.#options;
     if (view.cluster === null || view.secrets === null) return;
     const { place, volume } = await this.#settle(spec, view.cluster.document.id, group, member);
-    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased() };
-    const runner: Runner = member.role === 'logger' ? new LoggerRunner(place, environment, orders, onReport) : new MemberRunner(place, environment, orders, onReport);
+    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(), current: () => this.#current };
+    let runner: Runner;
+    let upkeep: Upkeep;
+    if (member.role === 'logger') {
+      const logger = new LoggerRunner(place, environment, orders, onReport);
+      upkeep = () => holdWal(logger);
+      runner = logger;
+    } else {
+      const postgres = new MemberRunner(place, environment, orders, onReport);
+      upkeep = showViews(postgres);
+      runner = postgres;
+    }
     const life = new Lifecycle((error, what) => log.error({ err: error, what }, 'a member failed in the background'));
     life.every(60_000, 'log rotation', async () => {
       await rotateLog(place.logFile);
     });
     runner.start(life);
-    this.#running.set(key, { runner, life });
+    this.#running.set(key, { place, upkeep, runner, life });
   }
 
   /** Where the member lives: on the group's volume, or in a folder of its own, which may lie on another volume. */

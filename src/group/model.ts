@@ -142,7 +142,7 @@ export type Goal =
   /** Make the database system: initdb, start, be the primary of the group's first term. */
   | { kind: 'create' }
   /** Accept writes, with these slots and no others of pgorbit's. */
-  | { kind: 'primary'; slots: string[]; synchronousNames: string }
+  | { kind: 'primary'; slots: string[]; synchronousNames: string; change: number }
   /**
    * Follow `upstream` under the name `name` (`n2@7`: the member and the term, so that what it acknowledges counts in
    * that term alone); attach by clone or base backup where there is no data of this incarnation.
@@ -238,6 +238,8 @@ export interface OperationResult {
 
 /** A change of the voters that is under way: until it is confirmed both sets have to agree to an election. */
 export interface VoterChange {
+  /** Which change this is, taken-back ones counted: the primary says which one it obeys. */
+  number: number;
   to: string[];
   /** The primary's position when it was first seen to ask the new set; null before. Confirmed when that set has it. */
   lsn: string | null;
@@ -254,6 +256,8 @@ export interface GroupRecord {
   /** Who votes, by name, the primary among them: replicas and loggers of `commit: quorum` that keep up. */
   voters: string[];
   voterChange: VoterChange | null;
+  /** The changes of the voters so far. */
+  voterChanges: number;
   /** Where each timeline that a promotion began parts from its parent, oldest first. */
   timelines: { timeline: number; begin: string }[];
   members: Record<string, MemberRecord>;
@@ -318,6 +322,8 @@ export interface MemberReport {
   promised: { term: number; timeline: number; lsn: string } | null;
   /** What a primary runs with just now. */
   synchronousNames: string | null;
+  /** The change of the voters with whose names a primary runs. */
+  change: number | null;
   /** Where the present timeline parts from its parent; null on timeline 1 and where it is not known. */
   timelineBegin: string | null;
   /** Replication delay of a standby in ms, 0 when it has replayed all it received; null when not known. */

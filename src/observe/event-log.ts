@@ -46,6 +46,11 @@ export class EventLog {
     return this.#sequence;
   }
 
+  /** The newest events, oldest first. */
+  newest(): readonly OrbitEvent[] {
+    return this.#recent;
+  }
+
   append(draft: EventDraft): OrbitEvent {
     const event: OrbitEvent = {
       time: new Date((this.#options.now ?? Date.now)()).toISOString(),

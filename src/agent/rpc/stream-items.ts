@@ -1,4 +1,5 @@
 /** What agents say to each other on a stream. Senders hold a certificate of the cluster; what is said must make sense all the same. */
+import type { StatusDocument } from '../api.ts';
 import type { ReportRequest } from '../reporter.ts';
 
 export type Item =
@@ -8,6 +9,8 @@ export type Item =
   | { kind: 'report'; id: number; request: ReportRequest }
   /** `known`: the receiver led, with a lease, when it took the report. */
   | { kind: 'report-ack'; id: number; known: boolean }
+  /** What `pgorbit status` shows, from the agent that leads: for the views on every node. */
+  | { kind: 'status'; document: StatusDocument }
   /** Nothing else had to be said for a while. */
   | { kind: 'alive' };
 
@@ -36,6 +39,11 @@ function checkItem(value: unknown, from: string): void {
     case 'report-ack':
       if (!isCount(item['id']) || typeof item['known'] !== 'boolean') throw new Error('an answer to a report of another shape');
       return;
+    case 'status': {
+      const document = item['document'];
+      if (typeof document !== 'object' || document === null || !Array.isArray((document as Record<string, unknown>)['groups'])) throw new Error('a status of another shape');
+      return;
+    }
     case 'alive':
       return;
     default:

@@ -2,6 +2,7 @@
  * What waits to be sent to one agent. Bounded, whatever the peer does: of Raft's messages the oldest go, which Raft
  * sends anew; of reports only the newest waits. Pure: the time comes in as an argument, in ms.
  */
+import type { StatusDocument } from '../api.ts';
 import type { ReportRequest } from '../reporter.ts';
 import type { Item } from './stream-items.ts';
 
@@ -21,6 +22,7 @@ export class Outbox {
   #raft: Waiting[] = [];
   #report: Waiting | null = null;
   #ack: Waiting | null = null;
+  #status: Waiting | null = null;
   #alive: Waiting | null = null;
 
   raft(message: object, at: number): void {
@@ -35,6 +37,11 @@ export class Outbox {
   /** An answer to a later report answers the earlier ones. */
   ack(id: number, known: boolean, at: number): void {
     this.#ack = { at, item: { kind: 'report-ack', id, known } };
+  }
+
+  /** Only the newest waits. */
+  status(document: StatusDocument, at: number): void {
+    this.#status = { at, item: { kind: 'status', document } };
   }
 
   /** There is a new connection: the peer may have been started anew, and its reports count from 1 again. */
@@ -56,9 +63,10 @@ export class Outbox {
       characters += text.length;
       taken.push(text);
     };
-    for (const slot of [this.#ack, this.#report, this.#alive]) if (slot !== null) add(slot);
+    for (const slot of [this.#ack, this.#report, this.#status, this.#alive]) if (slot !== null) add(slot);
     this.#ack = null;
     this.#report = null;
+    this.#status = null;
     this.#alive = null;
     let next = 0;
     for (; next < this.#raft.length && characters < FRAME_CHARACTERS; next += 1) add(this.#raft[next]!);
@@ -67,6 +75,6 @@ export class Outbox {
   }
 
   get empty(): boolean {
-    return this.#raft.length === 0 && this.#ack === null && this.#report === null && this.#alive === null;
+    return this.#raft.length === 0 && this.#ack === null && this.#report === null && this.#status === null && this.#alive === null;
   }
 }

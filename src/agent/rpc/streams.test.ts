@@ -112,6 +112,7 @@ async function node(self: string, peers: Record<string, number>, options: { port
       return made.leads;
     },
     reportAnswered: (id, known) => made.answers.push([id, known]),
+    status: () => undefined,
     connected: () => undefined,
   });
   onTestFinished(() => made.stop());

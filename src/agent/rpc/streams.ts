@@ -9,6 +9,7 @@ import type { RaftTransport } from '../../consensus/transport.ts';
 import { Lifecycle, sleep } from '../../lifecycle.ts';
 import type { Log } from '../../observe/log.ts';
 import { ADMIN, type Identity } from '../identity/ca.ts';
+import type { StatusDocument } from '../api.ts';
 import type { ReportRequest } from '../reporter.ts';
 import type { RpcTarget } from './client.ts';
 import { StreamConnection } from './stream-connection.ts';
@@ -40,6 +41,8 @@ export interface StreamsOptions {
 export interface StreamHandlers {
   /** @returns whether this agent leads and has taken it. */
   report: (request: ReportRequest) => boolean;
+  /** The leading agent tells what `pgorbit status` shows. */
+  status: (document: StatusDocument) => void;
   reportAnswered: (id: number, known: boolean) => void;
   connected: (peer: string) => void;
 }
@@ -58,7 +61,7 @@ export class AgentStreams implements RaftTransport {
   #context: SecureContext;
   readonly #life: Lifecycle;
   #started = false;
-  #handlers: StreamHandlers = { report: () => false, reportAnswered: () => undefined, connected: () => undefined };
+  #handlers: StreamHandlers = { report: () => false, status: () => undefined, reportAnswered: () => undefined, connected: () => undefined };
   #onRaft: (from: string, message: unknown) => void = () => undefined;
 
   constructor(options: StreamsOptions) {
@@ -137,6 +140,15 @@ export class AgentStreams implements RaftTransport {
     if (peer === undefined) return;
     peer.outbox.report(id, request, this.#options.now());
     peer.connection?.flush();
+  }
+
+  /** To every agent that is connected. */
+  announce(document: StatusDocument): void {
+    for (const { outbox, connection } of this.#peers.values()) {
+      if (connection === null) continue;
+      outbox.status(document, this.#options.now());
+      connection.flush();
+    }
   }
 
   /** The agents to which there is a connection. */
@@ -238,6 +250,7 @@ export class AgentStreams implements RaftTransport {
         this.#peers.get(target.host)?.connection?.flush();
         return;
       }
+      case 'status': return this.#guarded(() => this.#handlers.status(item.document));
       case 'alive':
     }
   }

@@ -25,7 +25,7 @@ export function decideGroup(input: DecisionInput): Decision {
 
 function emptyRecord(input: DecisionInput): GroupRecord {
   return {
-    group: input.spec.name, systemIdentifier: null, term: 0, primary: null, promotion: null, voters: [], voterChange: null, timelines: [],
+    group: input.spec.name, systemIdentifier: null, term: 0, primary: null, promotion: null, voters: [], voterChange: null, voterChanges: 0, timelines: [],
     members: {}, operation: null, results: [],
   };
 }

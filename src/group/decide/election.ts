@@ -48,9 +48,13 @@ export function elect(context: Context): boolean {
   const set = electors(context, promotion, promised);
   if (set === null || !promotion.predecessors.every((writer) => isOver(context, writer))) return false;
   const best = set.toSorted((a, b) => comparePositions(b.position, a.position))[0];
-  const candidate = choose(context, promotion, set);
-  if (best === undefined || candidate === undefined) return false;
+  if (best === undefined) return false;
+  // Who is down serves nobody: it becomes the primary itself, or is waited for.
+  const serves = context.report(best.member.name)?.ready === true;
+  const candidate = serves ? choose(context, promotion, set) : isCandidate(context, best.member) ? best : choose(context, promotion, set);
+  if (candidate === undefined) return false;
   const behind = comparePositions(candidate.position, best.position) < 0;
+  if (behind && !serves) return false;
   context.change({
     promotion: {
       ...promotion, phase: 'promote', candidate: candidate.member.name,

@@ -50,7 +50,7 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   if (operation?.kind === 'reclone' && operation.step === 'drain' && member.name === operation.current) {
     return { kind: 'drain', patient: !operation.cut };
   }
-  if (member.name === record.primary) return { kind: 'primary', slots: slots(context, record.primary), synchronousNames: namesFor(context, record.primary) };
+  if (member.name === record.primary) return { kind: 'primary', slots: slots(context, record.primary), synchronousNames: namesFor(context, record.primary), change: record.voterChanges };
   if (record.primary === null) return member.goal.kind === 'follow' ? member.goal : { kind: 'stop' };
   return followOf(context, member, record.primary);
 }

@@ -83,7 +83,9 @@ function switchoverTarget(context: Context, wanted: string | null): string {
 function rolling(context: Context, members: string[] | null): string[] {
   const { record } = context;
   if (members !== null) known(context, members);
-  return (members ?? Object.keys(record.members).sort()).toSorted((a, b) => Number(a === record.primary) - Number(b === record.primary));
+  // A logger has none of PostgreSQL's settings, and nothing to restart for.
+  const all = Object.keys(record.members).filter((name) => record.members[name]?.role !== 'logger').sort();
+  return (members ?? all).toSorted((a, b) => Number(a === record.primary) - Number(b === record.primary));
 }
 
 function known(context: Context, members: string[]): void {

@@ -28,7 +28,7 @@ class Quorum extends Scene {
 
   /** The primary at 0/200 asks `names`, and its followers have flushed up to `flush`. */
   followed(names: string, flush = '0/200'): this {
-    this.report('n1', { synchronousNames: names, lsn: '0/200' });
+    this.report('n1', { synchronousNames: names, lsn: '0/200', change: this.record!.voterChanges });
     this.flush = flush;
     return this;
   }
@@ -160,7 +160,7 @@ const TESTS: Record<string, () => void> = {
     expect(scene.decide(1), 'then one at a time').toMatchObject({ voters: ['n1'], voterChange: { to: ['n1', 'n2'], lsn: null } });
     expect(scene.member('n1').goal).toMatchObject({ synchronousNames: 'ANY 1 ("n2@1")' });
     scene.followed('ANY 1 ("n2@1")', '0/180');
-    expect(scene.decide().voterChange, 'the position from after the names counts').toEqual({ to: ['n1', 'n2'], lsn: '0/200' });
+    expect(scene.decide().voterChange, 'the position from after the names counts').toEqual({ number: 2, to: ['n1', 'n2'], lsn: '0/200' });
     scene.followed('ANY 1 ("n2@1")', '0/200');
     expect(scene.decide()).toMatchObject({ voters: ['n1', 'n2'], voterChange: null });
     scene.followed('');

@@ -15,7 +15,7 @@ function begin(context: Context, primary: string): boolean {
   const { voters } = context.record;
   const to = nextVoters(context, primary);
   if (to === null) return false;
-  context.change({ voterChange: { to, lsn: null } });
+  change(context, voters, to);
   const added = to.find((name) => !voters.includes(name));
   const gone = voters.find((name) => !to.includes(name));
   const message = added !== undefined ? `${added} becomes a voter` : `${gone} no longer votes`;
@@ -23,17 +23,24 @@ function begin(context: Context, primary: string): boolean {
   return true;
 }
 
+/** From `voters` to `to`, as a change of its own: what the primary says of an earlier one does not count for it. */
+function change(context: Context, voters: string[], to: string[]): void {
+  const number = context.record.voterChanges + 1;
+  context.change({ voters, voterChanges: number, voterChange: { number, to, lsn: null } });
+}
+
 /** The voters with one more or one less, or null when they are as they should be. */
 function nextVoters(context: Context, primary: string): string[] | null {
   const { record, spec } = context;
   const { voters } = record;
-  const wanted = (name: string): boolean => spec.commit === 'quorum' && isIn(context, name) && record.members[name]?.role !== 'standby';
-  // The primary alone decides nothing together with others: it begins and ends a quorum.
-  if (!voters.includes(primary) && wanted(primary)) return [...voters, primary].sort();
+  const quorum = spec.commit === 'quorum';
+  // The primary votes for as long as it is the primary, whatever the manifest says of it.
+  const wanted = (name: string): boolean => quorum && (name === primary || (isIn(context, name) && record.members[name]?.role !== 'standby'));
+  if (!voters.includes(primary) && quorum) return [...voters, primary].sort();
   const added = Object.keys(record.members).sort().find((name) => !voters.includes(name) && wanted(name) && keepsUp(context, name, primary));
   // Not in the same decision that took it back.
   if (added !== undefined && context.heldFor(`add-voter:${added}`, true) > 0) return [...voters, added].sort();
-  const gone = voters.find((name) => !wanted(name) && name !== primary) ?? voters.find((name) => !wanted(name) && voters.length === 1);
+  const gone = voters.find((name) => name !== primary && !wanted(name)) ?? (quorum ? undefined : voters[0]);
   return gone === undefined ? null : voters.filter((name) => name !== gone);
 }
 
@@ -53,28 +60,28 @@ function keepsUp(context: Context, name: string, primary: string): boolean {
  */
 function confirm(context: Context, primary: string): boolean {
   const { record, spec } = context;
-  const change = record.voterChange;
+  const under = record.voterChange;
   const report = context.report(primary);
-  if (change === null || report === null) return false;
-  const asks = report.goalTerm === record.term && report.synchronousNames === synchronousNames(change.to, primary, record.term);
-  if (change.lsn === null) {
+  if (under === null || report === null) return false;
+  const asks = report.goalTerm === record.term && report.change === under.number && report.synchronousNames === synchronousNames(under.to, primary, record.term);
+  if (under.lsn === null) {
     if (asks && report.lsn !== null) {
-      context.change({ voterChange: { ...change, lsn: report.lsn } });
+      context.change({ voterChange: { ...under, lsn: report.lsn } });
       return true;
     }
   } else {
-    const needed = acknowledgementsOf(change.to.length);
-    const have = new Set(report.followers.filter((one) => change.to.includes(one.name) && one.term === record.term && lsnNumber(one.flush) >= lsnNumber(change.lsn)).map(({ name }) => name));
+    const needed = acknowledgementsOf(under.to.length);
+    const have = new Set(report.followers.filter((one) => under.to.includes(one.name) && one.term === record.term && lsnNumber(one.flush) >= lsnNumber(under.lsn)).map(({ name }) => name));
     if (asks && have.size >= needed) {
-      context.change({ voters: change.to, voterChange: null });
-      context.tell({ level: 'info', kind: 'voters-changed', message: `the voters are ${describe(change.to)}` });
+      context.change({ voters: under.to, voterChange: null });
+      context.tell({ level: 'info', kind: 'voters-changed', message: `the voters are ${describe(under.to)}` });
       return true;
     }
   }
   // Only an addition is taken back: to wait for a member that is to go would be to wait for the dead.
-  const adds = change.to.some((name) => !record.voters.includes(name));
-  if (!adds || context.heldFor(`voters:${change.to.join()}`, true) < spec.membershipTimeoutMs) return false;
-  context.change({ voters: change.to, voterChange: { to: record.voters, lsn: null } });
+  const adds = under.to.some((name) => !record.voters.includes(name));
+  if (!adds || context.heldFor(`voters:${under.to.join()}`, true) < spec.membershipTimeoutMs) return false;
+  change(context, under.to, record.voters);
   context.tell({ level: 'warning', kind: 'voters-back', message: `the change of the voters was not confirmed within ${spec.membershipTimeoutMs / 1000} s: they stay ${describe(record.voters)}` });
   return true;
 }

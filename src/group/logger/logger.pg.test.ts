@@ -69,7 +69,7 @@ class Scene {
   /** What an agent does that has just started. */
   async begin(): Promise<void> {
     const volume = await openVolume(this.place.homeDir, 'copy');
-    this.runner = new LoggerRunner(this.place, { user: await postgresOsUser(), volume, secrets, log: silentLog(), tell: ({ kind, message }) => void this.events.push(`${kind}: ${message}`) }, this.orders, () => undefined);
+    this.runner = new LoggerRunner(this.place, { user: await postgresOsUser(), volume, secrets, log: silentLog(), tell: ({ kind, message }) => void this.events.push(`${kind}: ${message}`), current: () => true }, this.orders, () => undefined);
     this.#life = new Lifecycle((error) => this.events.push(String(error)));
     this.runner.start(this.#life);
   }

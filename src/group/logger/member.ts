@@ -23,7 +23,7 @@ import type { Facts, Step } from './next-step.ts';
 import { adoptLogger, loggerUser, startLogger, stopLogger, type LoggerProcess } from './process.ts';
 import { compareSettings, loggerFile, tunablesOf, verifierOf } from './settings.ts';
 
-export type LoggerEnvironment = Pick<MemberEnvironment, 'user' | 'volume' | 'secrets' | 'log' | 'tell' | 'wake'>;
+export type LoggerEnvironment = Pick<MemberEnvironment, 'user' | 'volume' | 'secrets' | 'log' | 'tell' | 'current' | 'wake'>;
 
 /** A logger that does not answer for so long is looked at again; it may wait for its disk. */
 const STATUS_MS = 2_000;
@@ -96,6 +96,7 @@ export class LoggerMember {
       settings: this.#running === null ? 'restart' : compareSettings(this.#running, this.#wanted(this.#running)),
       promisedTerm: this.status?.term ?? 0,
       answeredTerm: this.promised?.term ?? 0,
+      current: this.environment.current(),
       following: upstream === null || upstream.state === 'stopped' ? null
         : { host: upstream.host, port: upstream.port, slot: upstream.slot, name: upstream.applicationName, term: upstream.term },
     };

@@ -5,7 +5,7 @@ import { nextStep, type Facts, type Step } from './next-step.ts';
 const TERM = 5;
 const GOALS = {
   create: { kind: 'create' },
-  primary: { kind: 'primary', slots: [], synchronousNames: '' },
+  primary: { kind: 'primary', slots: [], synchronousNames: '', change: 0 },
   follow: { kind: 'follow', upstream: { member: 'n1', address: '127.0.0.1', port: 5433 }, slot: 'pgorbit_l1', name: 'l1@5' },
   promise: { kind: 'promise' },
   promote: { kind: 'promote', predecessors: [], synchronousNames: '', timeline: 2, catchUp: null, slots: [] },
@@ -17,7 +17,7 @@ const GOALS = {
 const member = { name: 'l1', incarnation: 2, restarts: 3, joined: true };
 const following = { host: '127.0.0.1', port: 5433, slot: 'pgorbit_l1', name: 'l1@5', term: TERM };
 const facts = (patch: Partial<Facts> = {}): Facts => ({
-  data: { incarnation: 2, empty: false }, debris: false, aside: false, process: 'ready', startedFor: 3, settings: 'same', promisedTerm: TERM, answeredTerm: TERM, following, ...patch,
+  data: { incarnation: 2, empty: false }, debris: false, aside: false, process: 'ready', startedFor: 3, settings: 'same', promisedTerm: TERM, answeredTerm: TERM, following, current: true, ...patch,
 });
 const next = (kind: Goal['kind'], patch: Partial<Facts> = {}, who: Partial<typeof member> = {}): Step =>
   nextStep({ goal: GOALS[kind], member: { ...member, ...who }, term: TERM, facts: facts(patch) });

@@ -31,6 +31,8 @@ export interface Facts {
   /** The term for which its position was read after the cut; 0 when for none. */
   answeredTerm: number;
   following: Following | null;
+  /** The orders are the newest that a majority of the agents knows of, or were so since the agent began. */
+  current: boolean;
 }
 
 export type Step =
@@ -60,7 +62,7 @@ const refused = (message: string, hint?: string): Step =>
 export function nextStep(input: StepInput): Step {
   const { goal, facts, member } = input;
   // Orders from before the folder was made: an agent that has just started may know no newer ones yet.
-  if (facts.data !== null && facts.data.incarnation > member.incarnation) return waiting;
+  if (!facts.current || (facts.data !== null && facts.data.incarnation > member.incarnation)) return waiting;
   switch (goal.kind) {
     case 'follow':
       return follow(input, goal);

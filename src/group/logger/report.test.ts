@@ -5,7 +5,7 @@ import { memberRecord, specOf } from '../testing/build.ts';
 import type { Facts } from './next-step.ts';
 import { reportOf, type ReportInput } from './report.ts';
 
-const facts: Facts = { data: { incarnation: 2, empty: false }, debris: false, aside: false, process: 'ready', startedFor: 4, settings: 'same', promisedTerm: 3, answeredTerm: 0, following: null };
+const facts: Facts = { data: { incarnation: 2, empty: false }, debris: false, aside: false, process: 'ready', startedFor: 4, settings: 'same', promisedTerm: 3, answeredTerm: 0, following: null, current: true };
 const upstream: LoggerStatus['upstream'] = { host: 'a', port: 1, term: 3, applicationName: 'l1@3', slot: 's', state: 'streaming', heardMs: 7, error: null };
 const status: LoggerStatus = {
   term: 3, walTerm: 2, timeline: 2, flushed: '0/20', pid: 9, port: 5, systemIdentifier: '7', serverVersion: '18', segmentSize: 1, oldest: null, bytes: 0, rss: 0, upstream,

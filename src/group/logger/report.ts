@@ -43,6 +43,7 @@ export function reportOf(input: ReportInput): MemberReport {
     followers: (status?.followers ?? []).map(followerOf),
     promised: input.promised,
     synchronousNames: null,
+    change: null,
     timelineBegin: null,
     lagMs: null,
     synchronous: false,

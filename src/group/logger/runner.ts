@@ -71,6 +71,11 @@ export class LoggerRunner {
     this.#bell.ring();
   }
 
+  /** Something outside the member has changed that its next step may depend on. */
+  look(): void {
+    this.#bell.ring();
+  }
+
   /** Stops the process whatever the orders are: the agent goes down with its members. The loop must have ended. */
   async halt(): Promise<void> {
     this.#halted = true;

@@ -4,7 +4,7 @@ import { configurationOf, type ConfigurationInput } from './configuration.ts';
 
 const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: '10.0.0.1', port: 5432 }, slot: 'pgorbit_n2', name: 'n2@7' };
 const promote: Goal = { kind: 'promote', predecessors: [], synchronousNames: '', timeline: null, catchUp: null, slots: [] };
-const primary: Goal = { kind: 'primary', slots: [], synchronousNames: 'ANY 1 (n2)' };
+const primary: Goal = { kind: 'primary', slots: [], synchronousNames: 'ANY 1 (n2)', change: 0 };
 
 const input = (patch: Partial<ConfigurationInput> = {}): ConfigurationInput => ({
   major: 18, member: 'n2', driver: 'reflink', settings: {}, goal: follow, replication: { user: 'rep', password: "it's\\" }, restoreCommand: '/home/restore.sh', limits: null, ...patch,

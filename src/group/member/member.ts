@@ -48,6 +48,8 @@ export interface MemberEnvironment {
   tell: (event: EventDraft) => void;
   /** The agent may believe that nobody else was promoted, as the leading agent has lately taken its report. */
   leased: () => boolean;
+  /** The agent knows the cluster's documents as they are, not only as they were when it ended. */
+  current: () => boolean;
   /** Something changed that the runner should look at. */
   wake: () => void;
   /** The report says something new; there is nothing to look at. */
@@ -158,6 +160,7 @@ export class Member {
       checkpointed: this.checkpointedFor === this.checkpointKey(),
       promisedTerm: promise.term,
       promised: promise.position === null ? null : { term: promise.term, ...promise.position },
+      current: this.environment.current(),
       leased: !this.#needsLease() || this.environment.leased(),
       rewindFailed: this.rewindFailedFor === this.orders.record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
@@ -227,15 +230,15 @@ export class Member {
   }
 
   /** Another connection to this member, which the caller closes. */
-  connectToSelf(): SqlSession {
+  connectToSelf(database = 'postgres'): SqlSession {
     const { address, port } = this.#listening ?? this.orders.record;
-    return this.connect({ member: this.place.member, address, port });
+    return this.connect({ member: this.place.member, address, port }, database);
   }
 
   /** A connection of the agent's to any member; the caller closes it. */
-  connect(endpoint: Endpoint): SqlSession {
+  connect(endpoint: Endpoint, database = 'postgres'): SqlSession {
     const { user, password } = this.environment.secrets.agent;
-    return new SqlSession({ host: endpoint.address, port: endpoint.port, user, password });
+    return new SqlSession({ host: endpoint.address, port: endpoint.port, user, password, database });
   }
 
   // ------------------------------------------------------------------ files

@@ -32,6 +32,8 @@ export interface Facts {
   /** The newest term that was promised, 0 for none; and what the member had then, null before it has been read. */
   promisedTerm: number;
   promised: { term: number; timeline: number; lsn: string } | null;
+  /** The orders are the newest that a majority of the agents knows of, or were so since the agent began. */
+  current: boolean;
   /** The agent may believe that nobody else was promoted; always true where no lease is needed. */
   leased: boolean;
   /** To put the data right was tried for the wanted incarnation, and can't be done. */
@@ -101,11 +103,11 @@ export function nextStep(input: StepInput): Step {
 }
 
 /**
- * Orders from before a promise, or from before the data were made or marked. What is committed among the agents is known
- * to one that has just started only after it has heard from the leader: until then it may see an older state.
+ * What is committed among the agents is known to one that has just started only after it has heard from the leader: until
+ * then it may see an older state, and obeys nothing. A promise, and the marks on the data, show as much.
  */
 function areStale({ facts, member, term }: StepInput): boolean {
-  return facts.promisedTerm > term || (facts.data !== null && (facts.data.term > term || facts.data.incarnation > member.incarnation));
+  return !facts.current || facts.promisedTerm > term || (facts.data !== null && (facts.data.term > term || facts.data.incarnation > member.incarnation));
 }
 
 /** initdb, start, accounts. */

@@ -23,13 +23,14 @@ export interface Observation {
 /**
  * Functions of "System Administration Functions" and views of "The Cumulative Statistics System" in PostgreSQL's
  * manual. pg_walfile_name() raises an error in recovery, hence the CASE; pg_control_checkpoint() still names the old
- * timeline between a promotion and its first checkpoint, hence the file name.
+ * timeline between a promotion and its first checkpoint, hence the file name; so does a standby's until its next
+ * restartpoint, hence the newest timeline that it has WAL of.
  */
 const FACTS = `
 select r.recovery as "inRecovery",
   case when r.recovery
     then coalesce((select received_tli from pg_stat_wal_receiver where status = 'streaming'),
-                  nullif((select min_recovery_end_timeline from pg_control_recovery()), 0),
+                  (select max(('x' || substr(name, 1, 8))::bit(32)::int) from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'),
                   (select timeline_id from pg_control_checkpoint()))
     else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end as timeline,
   (case when r.recovery then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as lsn,

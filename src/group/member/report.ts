@@ -44,6 +44,7 @@ export function reportOf(input: ReportInput): MemberReport {
     heardMs: observation?.heardMs ?? null,
     promised: facts?.promised ?? null,
     synchronousNames: observation?.synchronousNames ?? null,
+    change: orders.goal.kind === 'primary' && facts?.configured === true ? orders.goal.change : null,
     timelineBegin: input.timelineBegin,
     lagMs: observation?.lagMs ?? null,
     synchronous: false,

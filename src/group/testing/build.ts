@@ -21,7 +21,7 @@ export function reportOn(name: string, patch: Partial<MemberReport> = {}): Membe
   const primary = name === 'n1';
   return {
     group: 'main', member: name, host: 'h1', incarnation: 1, term: 1, restarts: 1, state: primary ? 'running' : 'streaming', step: null, pid: 100, ready: true, inRecovery: !primary,
-    systemIdentifier: '7', timeline: 1, lsn: '0/100', received: primary ? null : '0/100', streamingFrom: primary ? null : '127.0.0.1:5432', heardMs: primary ? null : 100, followers: [], promised: null, synchronousNames: null, timelineBegin: null, lagMs: null, synchronous: false,
+    systemIdentifier: '7', timeline: 1, lsn: '0/100', received: primary ? null : '0/100', streamingFrom: primary ? null : '127.0.0.1:5432', heardMs: primary ? null : 100, followers: [], promised: null, synchronousNames: null, change: null, timelineBegin: null, lagMs: null, synchronous: false,
     pendingRestart: [], reached: primary ? 'primary' : 'follow', goalTerm: 1, sessions: 0, cleanStop: null, error: null, failures: 0, ...patch,
   };
 }
@@ -47,7 +47,7 @@ export class Scene {
     this.spec = specOf(names);
     this.reports = Object.fromEntries(names.map((name) => [name, reportOn(name)]));
     this.record = {
-      group: 'main', systemIdentifier: '7', term: 1, primary: 'n1', promotion: null, voters: [], voterChange: null, timelines: [], operation: null, results: [],
+      group: 'main', systemIdentifier: '7', term: 1, primary: 'n1', promotion: null, voters: [], voterChange: null, voterChanges: 0, timelines: [], operation: null, results: [],
       members: Object.fromEntries(names.map((name) => [name, memberRecord(name)])),
     };
     this.decide();

@@ -1,0 +1,23 @@
+/** What `pgorbit status` shows, as the leading agent has it at the moment. */
+import type { StatusDocument } from './api.ts';
+import type { Agent } from './agent.ts';
+import { statusOf } from './status.ts';
+
+export async function currentStatus(agent: Agent): Promise<StatusDocument> {
+  const { view, decider, volumes, config } = agent;
+  if (volumes.known().length === 0) await volumes.watch();
+  return statusOf({
+    cluster: config.cluster,
+    document: view.cluster?.document ?? null,
+    records: new Map([...view.groups].map(([name, { record }]) => [name, record])),
+    seen: (group) => decider.seen(group),
+    agents: agent.agents(),
+    heard: decider.agents,
+    leader: { host: config.host, pid: process.pid },
+    voters: agent.store.members().voters,
+    settled: (group) => decider.settled(group),
+    volumes: volumes.known(),
+    engine: agent.members.engine === null ? null : `PostgreSQL ${agent.members.engine.version} (${agent.members.engine.source})`,
+    now: agent.now(),
+  });
+}

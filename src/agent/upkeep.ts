@@ -1,0 +1,45 @@
+/** What is done for a running member from time to time: views in every database, and WAL that others still need. */
+import { SqlSession } from '../engine/sql.ts';
+import { toReport } from '../errors.ts';
+import type { LoggerRunner } from '../group/logger/runner.ts';
+import type { MemberRunner } from '../group/member/runner.ts';
+import { installViews } from '../group/views/install.ts';
+
+export type Upkeep = () => Promise<void>;
+
+/** The views are made by the primary, and come to everybody else in its WAL; new databases get them from template1. */
+export function showViews({ member }: MemberRunner): Upkeep {
+  const known = new Set<number>();
+  const told = new Set<string>();
+  return async () => {
+    if (member.orders.goal.kind !== 'primary' || member.observation?.inRecovery !== false) return;
+    for (const { database, error } of await installViews((name) => member.connectToSelf(name), known)) {
+      if (told.has(database)) continue;
+      told.add(database);
+      member.tell({ level: 'warning', kind: 'views', message: `database ${database} has no pgorbit views: ${toReport(error).message}` });
+    }
+  };
+}
+
+const OLDEST = `
+select min(restart_lsn)::text as oldest from pg_replication_slots
+where slot_type = 'physical' and slot_name like 'pgorbit\\_%' and wal_status is distinct from 'lost' and not pg_is_in_recovery()`;
+
+/**
+ * A logger keeps what somebody may still ask for: from the oldest position on at which a slot of the primary stands.
+ * While no primary answers, the last known one holds.
+ */
+export async function holdWal(logger: LoggerRunner): Promise<void> {
+  const { orders, environment } = logger.member;
+  if (orders.goal.kind !== 'follow') return;
+  const { upstream } = orders.goal;
+  const session = new SqlSession({ host: upstream.address, port: upstream.port, ...environment.secrets.agent });
+  try {
+    const rows = await session.query<{ oldest: string | null }>(OLDEST);
+    if (rows[0]?.oldest) logger.setHolds([rows[0].oldest]);
+  } catch (error) {
+    environment.log.debug({ err: error }, 'the primary does not say which WAL is still needed');
+  } finally {
+    await session.close();
+  }
+}
