@@ -156,8 +156,8 @@ describe.skipIf(reason !== null)(`before there is a cluster${reason === null ? '
     await refused(withSetting('shared_buffers: 4TB'), { code: 1, says: ['shared-memory', 'shared_buffers', 'MB'] });
   });
 
-  test('a host that is not this machine', async () => {
-    await refused(base.replace('127.0.0.1', '10.255.255.1'), { code: 1, says: ['host-unreachable', 'h1', '10.255.255.1', '127.0.0.1'] });
+  test('hosts of which none is this machine', async () => {
+    await refused(base.replaceAll('127.0.0.1', '10.255.255.1'), { code: 1, says: ['host-unreachable', 'h1', '10.255.255.1', '127.0.0.1'] });
   });
 
   test('a manifest that is missing, empty, no YAML, or a folder', async () => {
