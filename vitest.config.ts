@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{src,test,sim,bench}/**/*.test.ts'],
+          include: ['{src,test,sim,chaos,bench}/**/*.test.ts'],
           exclude: ['**/*.pg.test.ts', '**/node_modules/**'],
           testTimeout: 20_000,
         },
@@ -15,7 +15,7 @@ export default defineConfig({
       {
         test: {
           name: 'pg',
-          include: ['{src,test,sim,bench}/**/*.pg.test.ts'],
+          include: ['{src,test,sim,chaos,bench}/**/*.pg.test.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,

@@ -1,0 +1,65 @@
+/** Writers and a bank, as an application runs them: whoever accepts writes is looked for. */
+import type { Client } from 'pg';
+import { sleep, type Lifecycle } from '../../src/lifecycle.ts';
+import { connectTo, drop } from '../../test/support/connect.ts';
+import { ACCOUNTS, BANK_TABLE, type Place, type Story } from './protocol.ts';
+import { use, write } from './session.ts';
+
+const WRITERS = 2;
+const RETRY_MS = 20;
+const CONNECT_MS = 400;
+/** A commit that is not answered within this is in doubt. */
+const ANSWER_MS = 3_000;
+/** Between two commits of a session: faults are looked for here, not throughput. */
+const PAUSE_MS = 3;
+
+export function startLoad(life: Lifecycle, story: Story, places: readonly Place[], first: number): void {
+  for (let i = 0; i < WRITERS; i += 1) {
+    const w = first + i;
+    let n = 0;
+    life.run('writing', (signal) => whileOpen(places, signal, (client, member) => use(client, story, signal, async () => {
+      // Never used again, whatever becomes of it.
+      n += 1;
+      await write(client, story, { w, n, member });
+      await sleep(PAUSE_MS, signal);
+    })));
+  }
+  life.run('transfers', (signal) => whileOpen(places, signal, (client) => use(client, story, signal, async () => {
+    await transfer(client);
+    story.transfers += 1;
+    await sleep(PAUSE_MS, signal);
+  })));
+}
+
+async function whileOpen(places: readonly Place[], signal: AbortSignal, work: (client: Client, member: string) => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    for (const place of places) {
+      if (signal.aborted) return;
+      const client = await open(place);
+      if (client !== null) await work(client, place.member);
+    }
+    await sleep(RETRY_MS, signal);
+  }
+}
+
+/** A connection to a member that accepts writes, or null. */
+async function open(place: Place): Promise<Client | null> {
+  let client: Client | undefined;
+  try {
+    client = await connectTo(place, { connectMs: CONNECT_MS, queryMs: ANSWER_MS });
+    const { rows } = await client.query<{ recovery: boolean }>('select pg_is_in_recovery() as recovery');
+    if (rows[0]?.recovery === false) return client;
+  } catch {
+    // Down, cut off, or still starting: the next one.
+  }
+  if (client !== undefined) drop(client);
+  return null;
+}
+
+async function transfer(client: Client): Promise<void> {
+  const [a, b] = [1 + Math.floor(Math.random() * ACCOUNTS), 1 + Math.floor(Math.random() * ACCOUNTS)];
+  const amount = 1 + Math.floor(Math.random() * 10);
+  // In ascending order, so that two transfers never wait for each other in a circle.
+  const [less, more] = a < b ? [a, b] : [b, a];
+  await client.query(`begin; update ${BANK_TABLE} set balance = balance - ${amount} where id = ${less}; update ${BANK_TABLE} set balance = balance + ${amount} where id = ${more}; commit`);
+}
