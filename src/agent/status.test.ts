@@ -93,7 +93,7 @@ describe('the status of a group', () => {
       const scene = quorum();
       scene.record!.voters = ['n1', 'n2'];
       expect(statusOfScene(scene)).toMatchObject({ state: 'degraded', reason: 'n3 does not vote yet: it lacks 256 bytes of WAL' });
-      scene.record!.voterChange = { to: ['n1', 'n2', 'n3'], lsn: null };
+      scene.record!.voterChange = { number: 1, to: ['n1', 'n2', 'n3'], lsn: null };
       expect(statusOfScene(scene).reason).toContain('the voters change to n1, n2, n3');
       scene.record!.voters = [];
       scene.record!.voterChange = null;
