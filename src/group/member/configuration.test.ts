@@ -7,7 +7,7 @@ const promote: Goal = { kind: 'promote', predecessors: [], synchronousNames: '',
 const primary: Goal = { kind: 'primary', slots: [], synchronousNames: 'ANY 1 (n2)', change: 0 };
 
 const input = (patch: Partial<ConfigurationInput> = {}): ConfigurationInput => ({
-  major: 18, member: 'n2', driver: 'reflink', settings: {}, goal: follow, replication: { user: 'rep', password: "it's\\" }, restoreCommand: '/home/restore.sh', limits: null, ...patch,
+  major: 18, member: 'n2', driver: 'reflink', settings: {}, goal: follow, replication: { user: 'rep', password: "it's\\" }, restoreCommand: '/home/restore.sh', electable: ['pgorbit_n2'], limits: null, ...patch,
 });
 
 /** A setting's value as the file has it, the last one counts; null where it has none. */
@@ -21,6 +21,17 @@ describe('configurationOf', () => {
     expect(setting(text, 'primary_conninfo')).toMatch(/host=''10.0.0.1'' port=''5432''.*application_name=''n2@7''/);
     expect(setting(text, 'primary_slot_name')).toBe("'pgorbit_n2'");
     expect(setting(text, 'cluster_name')).toBe("'n2'");
+  });
+
+  it('has logical slots copied to standbys where there can be some', () => {
+    const logical = { settings: { wal_level: 'logical' } };
+    expect(setting(configurationOf(input()), 'sync_replication_slots')).toBeNull();
+    expect(setting(configurationOf(input({ ...logical, major: 16 })), 'sync_replication_slots')).toBeNull();
+    const standby = configurationOf(input({ ...logical, major: 17 }));
+    expect(setting(standby, 'sync_replication_slots')).toBe("'on'");
+    expect(setting(standby, 'primary_conninfo')).toContain("dbname=''postgres''");
+    const awaited = configurationOf(input({ ...logical, goal: { ...primary, slots: ['pgorbit_n2', 'pgorbit_logger'] } }));
+    expect(setting(awaited, 'synchronized_standby_slots'), 'no logger, whose slot never holds what a subscriber needs').toBe("'pgorbit_n2'");
   });
 
   it('gives a primary its synchronous names and no upstream', () => {

@@ -13,6 +13,8 @@ export interface ConfigurationInput {
   goal: Goal;
   replication: Account;
   restoreCommand: string;
+  /** The slots of those who may be elected, whoever has them. */
+  electable: readonly string[];
   /** A standby's pg_control: settings that may not be lower than the primary's were. Null for a primary. */
   limits: ControlData['limits'] | null;
 }
@@ -39,8 +41,14 @@ export function configurationOf(input: ConfigurationInput): string {
   own['recovery_target_timeline'] = 'latest';
   own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : '';
   if (goal.kind === 'follow') {
-    own['primary_conninfo'] = conninfo(goal.upstream, goal.name, input.replication);
+    own['primary_conninfo'] = conninfo(goal.upstream, goal.name, input.replication, keepsLogicalSlots(input));
     if (goal.slot !== '') own['primary_slot_name'] = goal.slot;
+  }
+  if (keepsLogicalSlots(input)) {
+    own['sync_replication_slots'] = 'on';
+    // No subscriber gets ahead of those who may be the next primary.
+    const awaited = 'slots' in goal ? goal.slots.filter((slot) => input.electable.includes(slot)) : [];
+    own['synchronized_standby_slots'] = awaited.join(', ');
   }
   const user = { ...input.settings };
   if (goal.kind === 'promote') {
@@ -54,14 +62,22 @@ export function configurationOf(input: ConfigurationInput): string {
   return renderConfig({ own, user });
 }
 
+/**
+ * Logical slots made with `failover = true` are copied to the standbys ("Logical Replication Failover" in PostgreSQL's
+ * manual): from 17 on, and only where the manifest asks for logical WAL.
+ */
+const keepsLogicalSlots = (input: ConfigurationInput): boolean => input.major >= 17 && input.settings['wal_level']?.toLowerCase() === 'logical';
+
 /** A libpq connection string ("Connection Strings"): the application name is how the primary knows member and term. */
-function conninfo(upstream: Endpoint, name: string, account: Account): string {
+function conninfo(upstream: Endpoint, name: string, account: Account, logical: boolean): string {
   const parts = {
     host: upstream.address,
     port: String(upstream.port),
     user: account.user,
     password: account.password,
     application_name: name,
+    // The copying of logical slots needs a database to ask in.
+    ...(logical ? { dbname: 'postgres' } : {}),
     connect_timeout: '2',
     // A peer that is gone without a word is noticed within seconds.
     keepalives_idle: '2',

@@ -34,6 +34,7 @@ import { holdingOf, type Place } from './place.ts';
 import { restoreCommand, writeRestoreScript } from './restore.ts';
 import { readRuntime, writeRuntime } from './runtime.ts';
 import { sameSlots } from './slots.ts';
+import { slotName } from '../decide/goals.ts';
 import { asides } from './steps/clear.ts';
 import { beginOf } from './steps/wal-end.ts';
 import { formatLsn } from '../../wal/lsn.ts';
@@ -312,6 +313,7 @@ export class Member {
       goal,
       replication: environment.secrets.replication,
       restoreCommand: restoreCommand(this.#reached),
+      electable: Object.values(orders.spec.members).filter(({ role }) => role === 'primary' || role === 'replica').map(({ name }) => slotName(name)),
       limits: standby ? (await readControlFile(place.dataDir)).limits : null,
     });
   }
