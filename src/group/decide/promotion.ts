@@ -71,7 +71,9 @@ export function primaryDown(context: Context): boolean {
   // A restart that was asked for is under way until the report shows that it was tried.
   if (report.restarts < primary.restarts && report.failures === 0) return false;
   const next = candidates(context)[0];
-  const mayFailOver = next !== undefined && spec.failover === 'automatic' && report.cleanStop !== true;
+  // Where the manifest asks for patience, it is started in place for as long.
+  const patient = context.heldFor(`lost:${record.term}`, true) < spec.electionDelayMs;
+  const mayFailOver = next !== undefined && spec.failover === 'automatic' && report.cleanStop !== true && !patient;
   if (mayFailOver) {
     const interrupted = record.operation;
     startPromotion(context, next, { planned: false, operation: null });
@@ -83,7 +85,7 @@ export function primaryDown(context: Context): boolean {
   const patience = Math.min(30_000, report.failures * 2_000);
   if (context.heldFor(`restart:${primary.name}:${primary.restarts}`, true) < patience) return false;
   context.changeMember(primary.name, { restarts: primary.restarts + 1 });
-  const why = report.cleanStop === true ? 'it was stopped cleanly' : spec.failover === 'manual' ? 'failover is manual' : 'no replica can take over';
+  const why = report.cleanStop === true ? 'it was stopped cleanly' : spec.failover === 'manual' ? 'failover is manual' : patient ? 'election_delay gives it time' : 'no replica can take over';
   context.tell({ level: report.cleanStop === true ? 'info' : 'warning', kind: 'primary-restart', member: primary.name, message: `the primary ${primary.name} is down (${why}): it is started again` });
   return true;
 }

@@ -249,6 +249,16 @@ describe('the rules of a group', () => {
   // eslint-disable-next-line vitest/expect-expect -- each of TESTS expects for itself
   it.each(Object.keys(TESTS))('%s', (name) => TESTS[name]!());
 
+  it('give a dead primary the time of election_delay in place', () => {
+    const scene = new Scene();
+    scene.spec.electionDelayMs = 5_000;
+    scene.report('n1', down(false));
+    expect(scene.decide()).toMatchObject({ primary: 'n1', term: 1 });
+    expect(scene.member('n1').restarts, 'it is started in place').toBe(2);
+    scene.report('n1', { failures: 1, restarts: 2, state: 'failed' });
+    expect(scene.decide(6_000)).toMatchObject({ primary: null, term: 2 });
+  });
+
   it('all have a test', () => {
     expect(Object.keys(TESTS).sort()).toEqual(RULES.map((rule) => rule.name).sort());
   });
