@@ -3,7 +3,7 @@ import type { Prng } from '../kernel/prng.ts';
 import type { Server } from '../model/server.ts';
 import { CLIENT_HOST, type World } from '../world/world.ts';
 import type { Fault } from './faults.ts';
-import { crashHost } from './hosts.ts';
+import { crashHost, freezeAgent } from './hosts.ts';
 
 export const CONSPIRACIES: Record<string, Fault> = {
   // The primary keeps one other host and its clients; that one may go and come back in the middle of it.
@@ -22,14 +22,16 @@ export const CONSPIRACIES: Record<string, Fault> = {
   // A fuse: several hosts lose their power at the same moment.
   'blackout': (world, random) => {
     const primary = world.disks.servers.find(({ open }) => open)?.host;
-    for (const host of world.hosts) if (host === primary ? random.chance(0.8) : random.chance(0.4)) crashHost(world, random, host);
+    for (const host of world.hosts) if (host === primary ? random.chance(0.8) : random.chance(0.6)) crashHost(world, random, host);
   },
 };
 
 function apart(world: World, random: Prng, server: Server): void {
   const friends = world.disks.servers.filter((one) => one.host !== server.host).map((one) => one.host);
-  if (friends.length === 0) return;
-  const friend = random.pick(friends);
+  if (friends.length > 0) conspire(world, random, server, random.pick(friends));
+}
+
+function conspire(world: World, random: Prng, server: Server, friend: string): void {
   const side = [server.host, friend, CLIENT_HOST];
   const others = world.hosts.filter((host) => !side.includes(host));
   world.trace(() => `fault: ${side.join(', ')} are apart from the others`);
@@ -39,6 +41,8 @@ function apart(world: World, random: Prng, server: Server): void {
       world.network.cut(other, one);
     }
   }
+  // An agent that stands still does not stop its primary.
+  if (random.chance(0.5)) freezeAgent(world, random, server.host, random.int(3_000, 10_000));
   if (random.chance(0.5)) world.clock.after(random.int(0, 1_000), () => crashHost(world, random, friend));
   world.clock.after(random.int(2_500, 9_000), () => {
     for (const one of side) {
@@ -47,6 +51,24 @@ function apart(world: World, random: Prng, server: Server): void {
         world.network.mend(other, one);
       }
     }
+  });
+}
+
+/**
+ * The voters are being asked to promise. The old primary goes on in just that moment; and one who has promised may lose
+ * its power before it hears who was elected, and wake up beside the old primary.
+ */
+export function atPromises(world: World, random: Prng, old: string): void {
+  const server = world.disks.servers.find((one) => one.member === old && !one.inRecovery);
+  if (server === undefined) return;
+  wake(world);
+  freezeAgent(world, random, server.host, random.int(3_000, 10_000));
+  const friends = world.disks.servers.filter((one) => one.host !== server.host).map((one) => one.host);
+  if (friends.length === 0 || random.chance(0.5)) return;
+  const friend = random.pick(friends);
+  world.clock.after(random.int(15, 150), () => {
+    crashHost(world, random, friend, random.int(50, 1_500));
+    conspire(world, random, server, friend);
   });
 }
 

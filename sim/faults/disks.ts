@@ -20,6 +20,11 @@ export const DISK_FAULTS: Record<string, Fault> = {
   'start-fails': (world, random) => troubled(world, random, world.startsFail, member(world, random), 'it cannot be started'),
   'copy-fails': (world, random) => troubled(world, random, world.copiesFail, member(world, random), 'it cannot be copied'),
   'disk-slow': (world, random) => troubled(world, random, world.slow, random.pick(world.hosts), 'its disk is slow'),
+  // All but the primary's, which waits for none of them.
+  'disks-slow': (world, random) => {
+    const primary = world.disks.servers.find(({ open }) => open)?.host;
+    for (const host of world.hosts) if (host !== primary) troubled(world, random, world.slow, host, 'its disk is slow');
+  },
   'disk-full': (world, random) => {
     const loggers = Object.values(world.spec.members).filter(({ role }) => role === 'logger');
     if (loggers.length > 0) troubled(world, random, world.disksFull, random.pick(loggers).name, 'its disk is full');

@@ -1,7 +1,7 @@
 /** What goes wrong. Each seed draws its own mix and pace, so that rare faults also come in crowds. */
 import type { Prng } from '../kernel/prng.ts';
 import type { World } from '../world/world.ts';
-import { CONSPIRACIES, wake } from './conspiracies.ts';
+import { atPromises, CONSPIRACIES } from './conspiracies.ts';
 import { DISK_FAULTS } from './disks.ts';
 import { HOST_FAULTS, crashAgent, freezeAgent, kill, powerOn, standStill } from './hosts.ts';
 import { NETWORK_FAULTS } from './network.ts';
@@ -40,10 +40,16 @@ export class Faults {
     // The classic: an agent that stands still between its last look and the deed, and comes back with old orders.
     const drawn = random.pick<FreezeIn | null>([null, null, 'start', 'take-over', 'promise']);
     const freezeIn = freezeWish ?? drawn;
-    // An old primary that goes on in just the moment in which it is given up.
-    const comesBack = random.chance(0.3);
+    const conspires = random.chance(only === null ? 0.2 : 0.5);
+    let term = 0;
+    world.onRecord = (record) => {
+      const { promotion } = record;
+      if (!this.#on || !conspires || promotion?.phase !== 'promise' || record.term === term) return;
+      ({ term } = record);
+      const old = promotion.predecessors[0]?.member;
+      if (old !== undefined && random.chance(0.6)) world.clock.after(0, () => atPromises(world, random, old));
+    };
     world.hazard = (agent, member, step) => {
-      if (this.#on && step.do === 'promise' && comesBack && random.chance(0.3)) world.clock.after(random.int(0, 30), () => wake(world));
       if (this.#on && step.do === freezeIn && step.as !== 'standby' && random.chance(0.5)) {
         world.clock.after(random.int(0, 40), () => standStill(world, random, agent.name));
       } else if (this.#on && random.chance(hazard)) world.clock.after(random.int(0, 120), () => this.#strikeStep(agent.name, member));

@@ -48,7 +48,7 @@ export function crashAgent(world: World, random: Prng, host: string): void {
 }
 
 /** Agent, servers and everything that was not flushed. */
-export function crashHost(world: World, random: Prng, host: string): void {
+export function crashHost(world: World, random: Prng, host: string, ms = random.chance(0.3) ? random.int(5_000, 30_000) : random.int(300, 4_000)): void {
   if (world.off.has(host)) return;
   world.trace(() => `fault: ${host} loses its power`);
   world.off.add(host);
@@ -61,7 +61,7 @@ export function crashHost(world: World, random: Prng, host: string): void {
   world.disks.losePower(host, random);
   const raft = world.raftDisks.get(host)!;
   raft.committed = raft.committedDurably;
-  world.clock.after(random.chance(0.3) ? random.int(5_000, 30_000) : random.int(300, 4_000), () => powerOn(world, host));
+  world.clock.after(ms, () => powerOn(world, host));
 }
 
 export function powerOn(world: World, host: string): void {

@@ -58,6 +58,8 @@ export class World {
   readonly off = new Set<string>();
   readonly slow = new Set<string>();
   hazard: Hazard = () => {};
+  /** Called when a record is decided, before anybody obeys it. */
+  onRecord: (record: GroupRecord) => void = () => {};
   readonly #trace: ((line: string) => void) | null;
   #pids = 0;
   #operations = 0;
@@ -74,6 +76,7 @@ export class World {
     this.#trace = options.trace ?? null;
     this.store = new Store(spec, (record) => {
       this.invariants.recordWritten(record);
+      this.onRecord(record);
       this.trace(() => `record: term ${record.term}, primary ${record.primary}, promotion ${JSON.stringify(record.promotion)}, operation ${JSON.stringify(record.operation)}, voters ${record.voters.join()}${record.voterChange === null ? '' : ` -> ${record.voterChange.to.join()} at ${record.voterChange.lsn}`}, ${Object.values(record.members).map((one) => `${one.name}:${one.goal.kind}/${one.incarnation}/${one.restarts}${one.joined ? '' : '?'}`).join(' ')}`);
     });
     this.invariants = new Invariants(this);
