@@ -38,6 +38,8 @@ import { rotateLog } from '../observe/rotate.ts';
 const TIMING = { tickMs: 100, heartbeatMs: 200, electionMs: 1_000 };
 /** A primary that has lost its lease is stopped within this and the time that its stop takes. */
 const LEASE_LOOK_MS = 100;
+/** While no member of this host lives by it. */
+const IDLE_LOOK_MS = 1_000;
 const BULLETIN_EVERY_MS = 2_000;
 const UPKEEP_EVERY_MS = 5_000;
 /** Between tries to hear from a majority. */
@@ -162,7 +164,12 @@ export class Agent {
     this.#life.every(ROTATE_EVERY_MS, 'rotating the log', async () => {
       await rotateLog(join(agentDir(this.home, this.config.cluster, this.config.host), 'agent.log'), AGENT_LOG_LIMIT);
     });
-    this.#life.every(LEASE_LOOK_MS, 'watching the lease', () => this.members.watchLease());
+    this.#life.run('watching the lease', async (signal) => {
+      while (!signal.aborted) {
+        this.members.watchLease();
+        await sleep(this.members.leases ? LEASE_LOOK_MS : IDLE_LOOK_MS, signal);
+      }
+    });
     this.#life.every(BULLETIN_EVERY_MS, 'telling the status', () => this.#asLeader(async () => this.#bulletin.publish(await currentStatus(this))));
     this.#life.every(UPKEEP_EVERY_MS, 'looking after the members', () => this.members.lookAfter());
     this.#life.every(SPACE_EVERY_MS, 'watching volumes', () => this.#asLeader(() => this.volumes.watch()));
