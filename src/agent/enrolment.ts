@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Calls } from './api.ts';
-import type { AgentConfig } from './config.ts';
+import { agentOf, type AgentConfig } from './config.ts';
 import type { AgentsDocument } from './directory.ts';
 import type { ClusterView } from './documents.ts';
 import { nextRotationStep, rotate, signer, trusted, type AuthorityDocument } from './identity/authority-document.ts';
@@ -42,7 +42,7 @@ export class Enrolment {
   /** Makes a token; an earlier one for the same host is no good any more. */
   async token({ kind, host, ttlMs }: Calls['POST /v1/token']['request']): Promise<Calls['POST /v1/token']['answer']> {
     const { config, store, view } = this.#options;
-    const agents = Object.values(view.agents ?? {});
+    const agents = this.#agents().map(({ address, port }) => ({ address, port }));
     const at: HostSpec | null = kind === 'join' ? this.#hostOf(host ?? '') : null;
     if (at !== null && view.agents !== null && Object.hasOwn(view.agents, at.name)) {
       throw new PgorbitError('usage', `host ${at.name} has joined already`, { hint: `where its machine was replaced: \`pgorbit host remove ${at.name}\`, then \`pgorbit host add\`` });
@@ -139,7 +139,10 @@ export class Enrolment {
   }
 
   #agents(): Calls['POST /v1/join']['answer']['agents'] {
-    return Object.entries(this.#options.view.agents ?? {}).map(([host, { address, port }]) => ({ host, address, port }));
+    const { view, config } = this.#options;
+    const known = Object.entries(view.agents ?? {}).map(([host, { address, port }]) => ({ host, address, port }));
+    // In its first moments a cluster has not written down where its agents are: this one is there.
+    return known.some(({ host }) => host === config.host) ? known : [agentOf(config, config.host), ...known];
   }
 
   #hostOf(name: string): HostSpec {
