@@ -1,5 +1,5 @@
 /** One host's agent: its part in the consensus, the runners of its members, its reports and its lease; a decider while it leads. */
-import { LEASE_MS } from '../../src/group/decide/context.ts';
+import { leaseMs } from '../../src/group/decide/context.ts';
 import type { GroupRecord, GroupSpec, MemberRecord, OperateRequest } from '../../src/group/model.ts';
 import type { Orders } from '../../src/group/member/member.ts';
 import type { Engine } from '../../src/engine/find.ts';
@@ -57,7 +57,7 @@ export class ModelAgent {
 
   /** It may believe that nobody else was promoted: src/agent/members.ts. */
   leased(): boolean {
-    return !this.world.rules.lease || this.world.clock.now - this.#takenAt < LEASE_MS;
+    return !this.world.rules.lease || this.world.clock.now - this.#takenAt < leaseMs(this.view.spec.value);
   }
 
   /** Writes a person's request into the record, as Decider.operate does. */

@@ -4,7 +4,7 @@ import type { HostVolumes } from './volumes.ts';
 import { dirname } from 'node:path';
 import { findEngine, type Engine } from '../engine/find.ts';
 import type { OsUser } from '../engine/osuser.ts';
-import { LEASE_MS } from '../group/decide/context.ts';
+import { leaseMs } from '../group/decide/context.ts';
 import { LoggerRunner } from '../group/logger/runner.ts';
 import type { ClusterSpec, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
 import type { Orders } from '../group/member/member.ts';
@@ -46,6 +46,8 @@ interface Runner {
 interface Running {
   place: Place;
   upkeep: Upkeep;
+  /** As its runner last saw it. */
+  leased: boolean;
   runner: Runner;
   life: Lifecycle;
 }
@@ -56,7 +58,6 @@ export class HostMembers {
   #engine: { wanted: string; found: Engine } | null = null;
   #updating: Promise<void> = Promise.resolve();
   #stopped = false;
-  #wasLeased = false;
   #current = false;
 
   constructor(options: HostMembersOptions) {
@@ -104,14 +105,17 @@ export class HostMembers {
 
   /** Looks at the lease: members act on its end at once, not at their next round. */
   watchLease(): void {
-    const leased = this.#leased();
-    if (leased === this.#wasLeased) return;
-    this.#wasLeased = leased;
-    for (const { runner } of this.#running.values()) runner.look();
+    for (const running of this.#running.values()) {
+      const leased = this.#leased(running.place.group);
+      if (leased === running.leased) continue;
+      running.leased = leased;
+      running.runner.look();
+    }
   }
 
-  #leased(): boolean {
-    return this.#options.takenMsAgo() < LEASE_MS;
+  #leased(group: string): boolean {
+    const spec = this.#options.view.cluster?.document.spec.groups[group];
+    return spec !== undefined && this.#options.takenMsAgo() < leaseMs(spec);
   }
 
   /** Brings runners in line with the documents; calls queue up. */
@@ -161,7 +165,7 @@ export class HostMembers {
     const { user, view, log, tell, onReport } = this.#options;
     if (view.cluster === null || view.secrets === null) return;
     const { place, volume } = await this.#settle(spec, view.cluster.document.id, group, member);
-    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(), current: () => this.#current };
+    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(record.group), current: () => this.#current };
     let runner: Runner;
     let upkeep: Upkeep;
     if (member.role === 'logger') {
@@ -178,7 +182,7 @@ export class HostMembers {
       await rotateLog(place.logFile);
     });
     runner.start(life);
-    this.#running.set(key, { place, upkeep, runner, life });
+    this.#running.set(key, { place, upkeep, leased: false, runner, life });
   }
 
   /** Where the member lives: on the group's volume, or in a folder of its own, which may lie on another volume. */

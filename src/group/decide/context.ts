@@ -34,12 +34,12 @@ export interface Decision {
 }
 
 /**
- * How long an acknowledged report lets the primary's agent believe that nobody else was promoted, counted from when it
- * was sent. Then it stops its postgres (local storage).
+ * How long a report that was taken lets the primary's agent believe that nobody else was promoted, ms, counted from when
+ * it was sent. Then it stops its postgres (local storage).
  */
-export const LEASE_MS = 1_000;
-/** After this much silence the lease is over, and whoever obeyed it has stopped. */
-export const LEASE_OVER_MS = 1_500;
+export const leaseMs = (spec: GroupSpec): number => 0.625 * spec.electionTimeoutMs;
+/** After this much silence the lease is over, and whoever obeyed it has stopped, ms. */
+export const leaseOverMs = (spec: GroupSpec): number => 0.75 * spec.electionTimeoutMs;
 
 /** A report older than this says nothing of the present. */
 export const FRESH_MS = 3_000;

@@ -2,7 +2,7 @@
  * Who takes over where no shared volume holds the old primary's WAL: the voters promise the new term, each says what
  * it has, and the one with the most is promoted, after it has fetched what somebody else has more.
  */
-import { comparePositions, LEASE_OVER_MS, lsnNumber, positionOf, type Context, type Position } from './context.ts';
+import { comparePositions, leaseOverMs, lsnNumber, positionOf, type Context, type Position } from './context.ts';
 import { endpoint } from './goals.ts';
 import { mayElect } from './quorum.ts';
 import type { MemberRecord, Predecessor, Promotion } from '../model.ts';
@@ -35,7 +35,8 @@ function isOver(context: Context, writer: Predecessor): boolean {
   const report = context.report(writer.member);
   if (report !== null && report.goalTerm === context.record.term && report.incarnation > 0) return report.pid === null || report.inRecovery === true;
   if (context.record.voters.length > 0 && context.spec.withoutMajority === 'run') return true;
-  return context.silence(writer.member) >= LEASE_OVER_MS && context.input.leaderFor >= LEASE_OVER_MS;
+  const over = leaseOverMs(context.spec);
+  return context.silence(writer.member) >= over && context.input.leaderFor >= over;
 }
 
 /** Phase `promise`: enough have promised and no earlier writer goes on, so the best of them is known. */

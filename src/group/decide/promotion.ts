@@ -1,5 +1,5 @@
 /** Losing a primary and gaining another: restart, failover, and what a promotion may come to. */
-import { candidates, LEASE_OVER_MS, type Context } from './context.ts';
+import { candidates, leaseOverMs, type Context } from './context.ts';
 import { finish } from './finish.ts';
 import type { Promotion } from '../model.ts';
 
@@ -29,7 +29,7 @@ export function primarySilent(context: Context): boolean {
   const heard = replicas.some((report) => report.streamingFrom === `${primary.address}:${primary.port}` && (report.heardMs ?? 0) < HEARD_MS);
   const next = candidates(context)[0];
   // A leader that is new has waited for the old one's silence already; what that one granted is over soon.
-  const patience = context.input.seen[primary.name] === undefined ? LEASE_OVER_MS : spec.electionTimeoutMs;
+  const patience = context.input.seen[primary.name] === undefined ? leaseOverMs(spec) : spec.electionTimeoutMs;
   if (context.silence(primary.name) < patience + spec.electionDelayMs || heard || next === undefined) return false;
   const interrupted = record.operation;
   startPromotion(context, next, { planned: false, operation: null });
