@@ -110,10 +110,17 @@ describe.skipIf(reason !== null)(`before there is a cluster${reason === null ? '
 
   test.each([
     ['a role that is none', 'role: boss', ['boss', '`replica`']],
-    ['a role that this release does not have', 'role: logger', ['logger', 'replica']],
     ['two primaries', 'role: primary', ['primary', 'n1', 'n2']],
   ] as const)('%s', async (_what, role, says) => {
     await refused(base.replace('role: replica', role), { code: 2, says: [...says] });
+  });
+
+  test.each([
+    ['local storage that names a volume', 'storage: local', ['storage: local', 'volume']],
+    ['a preferred primary that is no member', 'storage: shared\n    preferred_primary: n9', ['preferred_primary', 'n9']],
+    ['a commit that a majority confirms and nobody waits for', 'storage: shared\n    commit: quorum\n    election_timeout: 10ms', ['election_timeout', '10ms']],
+  ] as const)('%s', async (_what, storage, says) => {
+    await refused(base.replace('storage: shared', storage).replace('    commit: async\n', ''), { code: 2, says: [...says] });
   });
 
   test.skipIf(clones)('driver: reflink where nothing can be cloned', async () => {
@@ -246,7 +253,7 @@ describe.skipIf(reason !== null)(`beside a cluster that runs${reason === null ? 
     [['add', 'replica', '--host', 'h9'], ['no-such-host', 'h9', 'h1']],
     [['add', 'replica', '--name', 'n2'], ['n2', /twice|already|unique/i]],
     [['add', 'replica', '--name', 'N_2'], ['N_2']],
-    [['add', 'logger'], ['logger']],
+    [['add', 'logger', '--host', 'h9'], ['no-such-host', 'h9', 'h1']],
     [['set', 'fsync=off'], ['fsync', 'crash']],
     [['set', 'shared_bufers=1GB'], ['shared_bufers']],
     [['set', 'work_mem'], ['work_mem', '=']],
