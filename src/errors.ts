@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   'no-such-member': 2,
   'no-such-host': 2,
   'no-such-volume': 2,
+  'no-such-backup': 2,
   'token-invalid': 2,
   // Refused because it would be unsafe.
   'unsafe': 3,
@@ -23,6 +24,8 @@ export const ERROR_CODES = {
   'locked': 3,
   'fenced': 3,
   'fence-failed': 3,
+  'backup-damaged': 3,
+  'target-unreachable': 3,
   // Failed: the environment lacks something or a step did not work.
   'engine-missing': 1,
   'engine-failed': 1,

@@ -1,0 +1,111 @@
+/** Keeps an archive of a group's WAL: one that is left running, and follows whoever has the WAL. */
+import { createHash } from 'node:crypto';
+import { errnoOf, PgorbitError } from '../../errors.ts';
+import { sleep } from '../../lifecycle.ts';
+import { formatLsn, parseLsn } from '../../wal/lsn.ts';
+import { explainStore, type FolderStore } from '../folder-store.ts';
+import { lockFile } from '../lock.ts';
+import { SystemFolder } from '../repository.ts';
+import { type ArchiveSource, archiveSession, dropSlot } from './session.ts';
+import { type ArchivePosition, ArchiveWriter } from './writer.ts';
+
+export interface ArchiverOptions {
+  store: FolderStore;
+  cluster: string;
+  group: string;
+  /** Who has the WAL just now; `others` are members on which a slot of an earlier time may have stayed. */
+  find: () => Promise<{ source: ArchiveSource; others: ArchiveSource[] }>;
+  onEvent: (event: ArchiveEvent) => void;
+  now: () => number;
+  signal: AbortSignal;
+}
+
+export type ArchiveEvent =
+  | { kind: 'streaming'; member: string; timeline: number; slot: string; dir: string }
+  /** Everything before `lsn` is archived. */
+  | { kind: 'archived'; timeline: number; lsn: string }
+  /** The connection is lost, or could not be made; it is tried again. */
+  | { kind: 'waiting'; error: PgorbitError };
+
+const QUICK_MS = 200;
+const SLOW_MS = 1_000;
+
+/** A name that pgorbit's own care for a group's slots leaves alone; another repository has another. */
+export function slotOf(store: FolderStore): string {
+  return `backup_${createHash('sha256').update(store.where).digest('hex').slice(0, 12)}`;
+}
+
+/**
+ * Runs until the signal aborts; losses of the connection, a full disk and failovers are waited out. Throws PgorbitError
+ * `locked` where another archiver is at work, `wal-invalid` when the server no longer has what the archive lacks.
+ */
+export async function runArchiver(options: ArchiverOptions): Promise<void> {
+  const { store, signal, onEvent } = options;
+  const slot = slotOf(store);
+  let held: { name: string; release: () => Promise<void> } | null = null;
+  let waiting = '';
+  let announced = '';
+  try {
+    while (!signal.aborted) {
+      let streamed = false;
+      try {
+        const { source, others } = await options.find();
+        let system: SystemFolder | null = null;
+        const session = archiveSession({
+          source, slot, now: options.now, signal,
+          open: async (identity) => {
+            system = new SystemFolder(store, SystemFolder.nameOf(options.cluster, options.group, identity.systemIdentifier));
+            if (held?.name !== system.name) {
+              await held?.release();
+              held = null;
+              for (const folder of ['wal', 'sums']) await store.makeFolder(system.key(folder));
+              held = { name: system.name, release: await lockFile(system.path('archive.lock'), `the archiver of ${options.cluster}`) };
+            }
+            await leaveOthers(others, slot, signal);
+            return new ArchiveWriter(system.path('wal'), system.path('sums'), identity.segmentSize);
+          },
+          wanted: async () => (system === null ? null : newestEnd(system)),
+          onStreaming: (timeline) => {
+            streamed = true;
+            waiting = '';
+            onEvent({ kind: 'streaming', member: source.member, timeline, slot, dir: system === null ? store.where : system.path('wal') });
+          },
+          onFlushed: (writer) => {
+            const lsn = `${writer.timeline}:${formatLsn(writer.flushed)}`;
+            if (lsn !== announced) onEvent({ kind: 'archived', timeline: writer.timeline, lsn: formatLsn(writer.flushed) });
+            announced = lsn;
+          },
+        });
+        await session;
+      } catch (error) {
+        if (signal.aborted) break;
+        const told = explain(error, store.where);
+        if (told.code === 'locked' || told.code === 'wal-invalid' || told.code === 'permission' || told.code === 'not-ours') throw told;
+        if (told.message !== waiting) onEvent({ kind: 'waiting', error: told });
+        waiting = told.message;
+      }
+      await sleep(streamed ? QUICK_MS : SLOW_MS, signal);
+    }
+  } finally {
+    await (held as { release: () => Promise<void> } | null)?.release();
+  }
+}
+
+/** Where the newest whole backup ends. */
+async function newestEnd(system: SystemFolder): Promise<ArchivePosition | null> {
+  const label = (await system.labels()).at(-1);
+  if (label === undefined) return null;
+  const { timeline, stopLsn } = await system.info(label);
+  return { timeline, lsn: parseLsn(stopLsn) - 1n };
+}
+
+/** A member that was the source once may still keep WAL for us. One that does not answer is left for the next time. */
+async function leaveOthers(others: readonly ArchiveSource[], slot: string, signal: AbortSignal): Promise<void> {
+  await Promise.allSettled(others.map((one) => dropSlot(one, slot, signal)));
+}
+
+function explain(error: unknown, where: string): PgorbitError {
+  const told = explainStore(error, where);
+  if (told instanceof PgorbitError) return told;
+  return new PgorbitError('operation-failed', `archiving to ${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error, hint: errnoOf(error) });
+}

@@ -1,0 +1,110 @@
+/** Takes a full backup of a running server into a repository. */
+import { createHash } from 'node:crypto';
+import { readFile, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { syncFolder } from '../durable.ts';
+import { type BaseBackupProgress, baseBackup } from '../engine/basebackup/basebackup.ts';
+import { MANIFEST_FILE } from '../engine/basebackup/manifest.ts';
+import type { OsUser } from '../engine/osuser.ts';
+import { PgorbitError } from '../errors.ts';
+import { ReplicationClient } from '../wire/client.ts';
+import { explainStore, type FolderStore } from './folder-store.ts';
+import { type BackupInfo, INFO_FILE, encodeInfo, labelOf } from './info.ts';
+import { SystemFolder } from './repository.ts';
+import { type Identity, identifySource } from './source.ts';
+import { sumOfFile } from './sums.ts';
+
+export interface TakeOptions {
+  store: FolderStore;
+  cluster: string;
+  group: string;
+  /** The user needs the attribute REPLICATION; the member may be a replica. */
+  source: { member: string; host: string; port: number; user: string; password: string };
+  /** Whose the copied files will be: PostgreSQL's user, when pgorbit is root. */
+  owner: OsUser | null;
+  checkpoint: 'fast' | 'spread';
+  /** Bytes a second; null: as fast as it goes. */
+  rate: number | null;
+  /** Of the manifest; kept with the backup. */
+  settings: Record<string, string>;
+  /** The clock of the server: what a target time of a restore is compared with. */
+  serverNow: () => Promise<Date>;
+  onProgress: (progress: BaseBackupProgress) => void;
+  signal: AbortSignal;
+}
+
+const CONNECT_MS = 10_000;
+
+/** What starts a copied folder as somebody's standby: a backup is a server of its own. pg_verifybackup leaves them out too. */
+const SIGNALS = ['standby.signal', 'recovery.signal'];
+
+/**
+ * A backup is in the repository, whole and durable, when this resolves; whatever fails before leaves nothing that counts
+ * as one. Throws PgorbitError `locked`, `volume-full`, `host-unreachable`, `permission`, `setting-refused`,
+ * `operation-failed`, or what the signal was aborted with.
+ */
+export async function takeBackup(options: TakeOptions): Promise<{ system: SystemFolder; info: BackupInfo }> {
+  const { store, cluster, group, source, signal } = options;
+  const identity = await identify(options);
+  const system = new SystemFolder(store, SystemFolder.nameOf(cluster, group, identity.systemIdentifier));
+  const release = await system.lock(`a backup of ${cluster}`);
+  try {
+    const startedAt = await options.serverNow();
+    const label = await freeLabel(system, startedAt);
+    const fresh = system.path('backups', `.${label}.new`);
+    try {
+      await store.makeFolder(system.key('backups', `.${label}.new`));
+      const dir = join(fresh, 'data');
+      const result = await baseBackup({
+        source: { ...source, applicationName: 'pgorbit backup' }, dir, owner: options.owner, checkpoint: options.checkpoint, rate: options.rate, wal: true, label: `pgorbit ${label}`, onProgress: options.onProgress, signal,
+      });
+      for (const name of SIGNALS) await rm(join(dir, name), { force: true });
+      await syncFolder(dir);
+      const info: BackupInfo = {
+        format: 1, label, kind: 'full', cluster, group, systemIdentifier: identity.systemIdentifier, source: source.member, version: identity.version, major: identity.major,
+        segmentSize: identity.segmentSize, timeline: result.timeline, startLsn: result.startLsn, stopLsn: result.endLsn,
+        startedAt: startedAt.toISOString(), stoppedAt: (await options.serverNow()).toISOString(), bytes: result.bytes,
+        manifestSha256: createHash('sha256').update(await readFile(join(dir, MANIFEST_FILE))).digest('hex'),
+        wal: await walOf(dir, signal), settings: options.settings,
+      };
+      signal.throwIfAborted();
+      await store.put(system.key('backups', `.${label}.new`, INFO_FILE), encodeInfo(info));
+      await rename(fresh, system.path('backups', label));
+      await syncFolder(system.path('backups'));
+      return { system, info };
+    } catch (error) {
+      await rm(fresh, { recursive: true, force: true });
+      throw explainStore(error, fresh);
+    }
+  } finally {
+    await release();
+  }
+}
+
+async function identify({ source, signal }: TakeOptions): Promise<Identity> {
+  signal.throwIfAborted();
+  const client = await ReplicationClient.connect({ ...source, applicationName: 'pgorbit backup', timeoutMs: CONNECT_MS }, signal);
+  try {
+    return await identifySource(client);
+  } finally {
+    client.destroy();
+  }
+}
+
+async function freeLabel(system: SystemFolder, at: Date): Promise<string> {
+  const taken = await system.labels();
+  const label = labelOf(at);
+  for (let number = 1; number < 100; number++) {
+    const wanted = number === 1 ? label : `${label}-${number}`;
+    if (!taken.includes(wanted)) return wanted;
+  }
+  throw new PgorbitError('operation-failed', `${label} and its like are all taken in ${system.path('backups')}`);
+}
+
+async function walOf(dir: string, signal: AbortSignal): Promise<BackupInfo['wal']> {
+  const found: BackupInfo['wal'] = [];
+  for (const entry of await readdir(join(dir, 'pg_wal'), { withFileTypes: true })) {
+    if (entry.isFile()) found.push({ name: entry.name, ...(await sumOfFile(join(dir, 'pg_wal', entry.name), signal)) });
+  }
+  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}

@@ -1,0 +1,123 @@
+/** Checks a backup, and the WAL that was archived since, file by file. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MANIFEST_FILE } from '../engine/basebackup/manifest.ts';
+import { verifyBackup } from '../engine/basebackup/verify.ts';
+import { errnoOf, PgorbitError } from '../errors.ts';
+import { parseHistoryFileName } from '../wal/history.ts';
+import { type Chain, walChain } from './chain.ts';
+import type { BackupInfo } from './info.ts';
+import type { SystemFolder } from './repository.ts';
+import { sumOf, sumOfFile } from './sums.ts';
+
+export interface StoredProblem {
+  /** The file, in full. */
+  path: string;
+  /** `wal` problems lie behind the backup's end: what comes before them can still be restored. */
+  kind: 'backup' | 'wal';
+  /** One sentence that names the file. */
+  message: string;
+}
+
+export interface Verdict {
+  info: BackupInfo;
+  /** Null where it cannot be told which WAL belongs to the backup. */
+  chain: Chain | null;
+  problems: StoredProblem[];
+}
+
+export interface VerifyOptions {
+  signal?: AbortSignal;
+  /** Bytes read so far of those in all. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Reads the whole backup and the WAL that follows it. What cannot be checked is a problem too; throws only
+ * `no-such-backup`, `backup-damaged` (backup.json itself), and what the signal was aborted with.
+ */
+export async function verifyStored(system: SystemFolder, label: string, options: VerifyOptions = {}): Promise<Verdict> {
+  const info = await system.info(label);
+  const problems = await checkData(system, info, options);
+  let chain: Chain | null = null;
+  try {
+    chain = await chainOf(system, info);
+  } catch (error) {
+    if (!(error instanceof PgorbitError) || error.code === 'permission') throw error;
+    problems.push({ path: system.path('wal'), kind: 'backup', message: error.message });
+  }
+  if (chain !== null) problems.push(...(await checkArchive(system, info, chain, options)));
+  return { info, chain, problems };
+}
+
+/** The WAL that follows a backup, by the names of what is there. */
+export async function chainOf(system: SystemFolder, info: BackupInfo): Promise<Chain> {
+  const archived = (await system.store.list(system.key('wal'))).map(({ key }) => key.slice(key.lastIndexOf('/') + 1));
+  const histories = new Map<number, string>();
+  for (const { name } of info.wal) {
+    const timeline = parseHistoryFileName(name);
+    if (timeline === null) continue;
+    const text = await readFile(join(system.dataDir(info.label), 'pg_wal', name), 'utf8').catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return null;
+      throw error;
+    });
+    if (text !== null) histories.set(timeline, text);
+  }
+  for (const name of archived) {
+    const timeline = parseHistoryFileName(name);
+    const text = timeline === null ? null : await system.store.get(system.key('wal', name));
+    if (timeline !== null && text !== null) histories.set(timeline, text.toString('utf8'));
+  }
+  return walChain({ backup: info, own: info.wal.map(({ name }) => name), archived, histories });
+}
+
+/** Data files against the manifest, the manifest and WAL against backup.json. */
+async function checkData(system: SystemFolder, info: BackupInfo, options: VerifyOptions): Promise<StoredProblem[]> {
+  const dir = system.dataDir(info.label);
+  const problems: StoredProblem[] = [];
+  const add = (path: string, message: string): void => void problems.push({ path, kind: 'backup', message });
+  const manifest = await readFile(join(dir, MANIFEST_FILE)).catch(() => null);
+  if (manifest !== null && createHash('sha256').update(manifest).digest('hex') !== info.manifestSha256) add(join(dir, MANIFEST_FILE), `${join(dir, MANIFEST_FILE)} is not the one that was written with the backup`);
+  for (const problem of await verifyBackup(dir, options)) add(join(dir, problem.path), `${dir}: ${problem.message}`);
+  for (const { name, size, crc32c } of info.wal) {
+    const file = join(dir, 'pg_wal', name);
+    try {
+      const found = await sumOfFile(file, options.signal);
+      if (found.size !== size) add(file, `${file} has ${found.size} bytes, and had ${size}`);
+      else if (found.crc32c !== crc32c) add(file, `${file} is not as it was: its CRC32C is ${found.crc32c}, and was ${crc32c}`);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      add(file, errnoOf(error) === 'ENOENT' ? `${file} is missing` : `${file} cannot be read: ${(error as Error).message}`);
+    }
+  }
+  return problems;
+}
+
+async function checkArchive(system: SystemFolder, info: BackupInfo, chain: Chain, options: VerifyOptions): Promise<StoredProblem[]> {
+  const problems: StoredProblem[] = [];
+  // The copy's own WAL makes it consistent: without it there is nothing to restore.
+  const own = new Set(info.wal.map(({ name }) => name));
+  for (const name of chain.missing) {
+    const file = system.path('wal', name);
+    problems.push({ path: file, kind: 'wal', message: `${file} is missing: WAL that was archived later can't be replayed without it` });
+  }
+  for (const segment of chain.segments) {
+    options.signal?.throwIfAborted();
+    if (!segment.archived || segment.partial) continue;
+    const problem = await checkSegment(system, segment.name);
+    if (problem !== null) problems.push({ path: system.path('wal', segment.name), kind: own.has(segment.name) ? 'backup' : 'wal', message: problem });
+  }
+  return problems;
+}
+
+/** What is wrong with an archived segment, in one sentence that names it, or null. */
+export async function checkSegment(system: SystemFolder, name: string, content?: Buffer): Promise<string | null> {
+  const file = system.path('wal', name);
+  const bytes = content ?? (await system.store.get(system.key('wal', name)));
+  if (bytes === null) return `${file} is missing`;
+  const sum = (await system.store.get(system.key('sums', name)))?.toString('latin1').trim();
+  if (sum === undefined) return `${system.path('sums', name)}, the checksum of ${file}, is missing`;
+  const actual = sumOf(bytes);
+  return actual === sum ? null : `${file} is not as it was: its CRC32C is ${actual}, and was ${sum}`;
+}
