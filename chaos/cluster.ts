@@ -166,12 +166,8 @@ async function joinHosts(hosts: readonly ChaosHost[], manifest: string, say: (te
   const join = async (host: ChaosHost, token: string): Promise<void> => {
     const { code, stderr } = await host.cli('agent', '--join', token);
     if (code === 0) return;
-    say(`${host.name} could not join: ${stderr.trim().split('\n').at(-2)}; it tries again with another token`);
-    const { stdout } = await first.cli('host', 'token', host.name, '--json');
-    const again = await host.cli('agent', '--join', (JSON.parse(stdout) as { token: string }).token);
-    if (again.code === 0) return;
     await up.stop();
-    throw new Error(`pgorbit agent --join on ${host.name} ended with ${again.code}: ${again.stderr}`);
+    throw new Error(`pgorbit agent --join on ${host.name} ended with ${code}: ${stderr}`);
   };
   up.child.stderr?.on('data', (text: string) => {
     heard += text;
