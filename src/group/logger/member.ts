@@ -18,7 +18,7 @@ import { holdingOf, type Place } from '../member/place.ts';
 import { readRuntime, writeRuntime } from '../member/runtime.ts';
 import { asides } from '../member/steps/clear.ts';
 import type { MemberReport } from '../model.ts';
-import { dropAside, removeFolders, setAside } from './folder.ts';
+import { dropAside, removeFolders, setAside } from '../member/steps/clear.ts';
 import type { Facts, Step } from './next-step.ts';
 import { adoptLogger, loggerUser, startLogger, stopLogger, type LoggerProcess } from './process.ts';
 import { compareSettings, loggerFile, tunablesOf, verifierOf } from './settings.ts';

@@ -6,7 +6,7 @@ import type { Step } from './next-step.ts';
 import { syncSlots } from './slots.ts';
 import { attach, type AttachTimes } from './steps/attach.ts';
 import { attachByCopy } from './steps/attach-copy.ts';
-import { removeMember, setAside } from './steps/clear.ts';
+import { removeFolders, setAside } from './steps/clear.ts';
 import { createSystem } from './steps/create.ts';
 import { promise } from './steps/promise.ts';
 import { rewindMember } from './steps/rewind.ts';
@@ -48,7 +48,7 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       await promise(member, orders.term, signal);
       return null;
     case 'set-aside':
-      await setAside(member, volume);
+      await setAside(member.place, volume);
       return null;
     case 'start':
       member.nowDoing('starting');
@@ -79,7 +79,9 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       return null;
     case 'remove':
       member.nowDoing('removing its files');
-      await removeMember(member, volume);
+      if (member.postmaster !== null) throw new PgorbitError('internal', `${member.place.member} still runs: its files stay`);
+      await removeFolders(member.place, volume);
+      await member.removeHome();
       return null;
   }
 }

@@ -160,7 +160,7 @@ export class MemberRunner {
         message: `${member.place.member} attached in ${seconds(checkpoint + clone + started)}: checkpoint ${seconds(checkpoint)}, clone ${seconds(clone)}, start and catch-up ${seconds(started)}`,
       });
     }
-    await dropAside(member, member.environment.volume);
+    await dropAside(member.place, member.environment.volume);
     return IDLE_MS;
   }
 

@@ -1,10 +1,9 @@
 /** Taking a member's data away: aside when it will be made anew, for good when the member goes. */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { errnoOf, PgorbitError } from '../../../errors.ts';
+import { errnoOf } from '../../../errors.ts';
 import { readMarker } from '../../../volume/marker.ts';
 import type { Volume } from '../../../volume/volume.ts';
-import type { Member } from '../member.ts';
 import { holdingOf, type Place } from '../place.ts';
 
 const ASIDE = '.aside-';
@@ -13,8 +12,7 @@ const ASIDE = '.aside-';
  * Moves whole data to `<member>.aside-<incarnation>`, where they stay until the member is healthy again; deletes what
  * was only half made, which nobody ever ran on.
  */
-export async function setAside(member: Member, volume: Volume): Promise<void> {
-  const { place } = member;
+export async function setAside(place: Place, volume: Volume): Promise<void> {
   const holding = await holdingOf(place);
   if (holding.kind === 'nothing') return;
   if (holding.kind === 'debris' || holding.marker.incarnation === 0) {
@@ -30,21 +28,18 @@ export async function setAside(member: Member, volume: Volume): Promise<void> {
  * Deletes what was set aside. To be called when the member streams again: the proof that its primary has everything
  * that a failed member could have held is the take-over's replay to the last record, or the streaming itself.
  */
-export async function dropAside(member: Member, volume: Volume): Promise<void> {
-  for (const dir of await asides(member.place)) {
+export async function dropAside(place: Place, volume: Volume): Promise<void> {
+  for (const dir of await asides(place)) {
     const marker = await readMarker(dir);
-    if (marker?.clusterId === member.place.clusterId && marker.member === member.place.member) await volume.removeMember(dir);
+    if (marker?.clusterId === place.clusterId && marker.member === place.member) await volume.removeMember(dir);
   }
 }
 
-/** The member goes: its folder, what was set aside, its log and socket. Only what carries this member's marker. */
-export async function removeMember(member: Member, volume: Volume): Promise<void> {
-  const { place } = member;
-  if (member.postmaster !== null) throw new PgorbitError('internal', `${place.member} still runs: its files stay`);
+/** The member's folder goes, and what was set aside. Only what carries this member's marker. @throws `not-ours` */
+export async function removeFolders(place: Place, volume: Volume): Promise<void> {
   await holdingOf(place);
   await volume.removeMember(place.dir);
-  await dropAside(member, volume);
-  await member.removeHome();
+  await dropAside(place, volume);
 }
 
 /** The folders of what was set aside. */
