@@ -96,6 +96,12 @@ export class MessageSplitter {
     this.#length += chunk.length;
   }
 
+  /** The last piece was a view of memory that is about to be used again: what is left of it is copied. */
+  own(): void {
+    const last = this.#pieces.at(-1);
+    if (last !== undefined) this.#pieces[this.#pieces.length - 1] = Buffer.from(last);
+  }
+
   /** What was received and not yet handed out, taken away: it belongs to another layer (TLS). */
   drain(): Buffer {
     const all = this.#whole();

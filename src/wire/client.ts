@@ -45,6 +45,11 @@ export type Answer = { kind: 'rows'; rows: (string | null)[][] } | { kind: 'copy
 /** An upstream that is gone without a word is noticed after twice this: libuv probes ten times, a second apart. */
 const KEEPALIVE_MS = 10_000;
 
+/** The most that one read of libuv's gives, and the size of memory that streams are to be read to. */
+export const READ_BYTES = 64 * 1024;
+/** The most that one record of TLS holds (RFC 8446, 5.1). */
+const TLS_RECORD_BYTES = 16 * 1024;
+
 type Message = { type: string; payload: Buffer };
 
 export class ReplicationClient {
@@ -55,6 +60,7 @@ export class ReplicationClient {
   #failure: PgorbitError | null = null;
   #waiting: { resolve: (message: Message) => void; reject: (error: unknown) => void } | null = null;
   #streaming: ((message: Message) => void) | null = null;
+  #onRead: (more: boolean) => void = () => {};
   #copying: { splitter: CopyOutSplitter; resolve: () => void; reject: (error: unknown) => void } | null = null;
   #onClosed: (error: PgorbitError) => void = () => {};
 
@@ -83,7 +89,7 @@ export class ReplicationClient {
       await opened(socket, where);
       socket.setKeepAlive(true, KEEPALIVE_MS);
       const client = new ReplicationClient(options.tls ? await encrypt(socket, options.tls, where) : socket, where);
-      receive = (chunk) => client.#receive(client.#copying ? chunk : Buffer.from(chunk));
+      receive = (chunk) => client.#receiveView(chunk);
       await client.#authenticate(options);
       return client;
     } catch (error) {
@@ -113,12 +119,18 @@ export class ReplicationClient {
     }
   }
 
-  /** After `copy-both`: every message goes to `onMessage`, synchronously as it arrives; the end to `onClosed`. */
-  stream(onMessage: (message: Message) => void, onClosed: (error: PgorbitError) => void): void {
+  /**
+   * After `copy-both`: every message goes to `onMessage`, synchronously as it arrives; the end to `onClosed`. `onRead`
+   * comes after the last whole message of each read: with `more` where the read filled its memory, so that the next one
+   * follows at once. A payload is good until `onMessage` returns.
+   */
+  stream(onMessage: (message: Message) => void, onClosed: (error: PgorbitError) => void, onRead: (more: boolean) => void = () => {}): void {
     this.#onClosed = onClosed;
+    this.#onRead = onRead;
     this.#streaming = onMessage;
-    if (this.#failure) onClosed(this.#failure);
-    else this.#deliver();
+    if (this.#failure) return onClosed(this.#failure);
+    this.#deliver();
+    onRead(false);
   }
 
   /** Ends streaming from within `onMessage`: what comes next waits for `afterStream`. */
@@ -212,7 +224,13 @@ export class ReplicationClient {
     });
   }
 
-  #receive(chunk: Buffer): void {
+  /** What was read to memory that is used again: only what no message was made of yet has to be copied. */
+  #receiveView(chunk: Buffer): void {
+    if (this.#copying || this.#streaming) this.#receive(chunk, true);
+    else this.#receive(Buffer.from(chunk));
+  }
+
+  #receive(chunk: Buffer, view = false): void {
     try {
       if (this.#copying) {
         const rest = this.#copying.splitter.push(chunk);
@@ -224,6 +242,8 @@ export class ReplicationClient {
       }
       this.#splitter.push(chunk);
       this.#deliver();
+      if (view) this.#splitter.own();
+      if (this.#streaming) this.#onRead(chunk.length >= (view ? READ_BYTES : TLS_RECORD_BYTES));
     } catch (error) {
       this.#fail(error instanceof PgorbitError ? error : new PgorbitError('internal', String(error), { cause: error }));
       this.#socket.destroy();

@@ -7,16 +7,19 @@ import { parseSaslInitial, parseStartup, query, saslInitial, sslRequest, startup
 const body = (bytes: Buffer): Buffer => bytes.subarray(5);
 
 describe('the splitter', () => {
-  it('gives back the messages, however the stream is cut', () => {
-    fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 20 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (payloads, cuts) => {
+  it('gives back the messages, however the stream is cut, also out of memory that is used again', () => {
+    const memory = Buffer.alloc(40);
+    fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 20 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), fc.boolean(), (payloads, cuts, again) => {
       const stream = Buffer.concat([startup({ user: 'u' }), ...payloads.map((payload) => message('d', payload))]);
       const splitter = new MessageSplitter({ untypedFirst: true });
       const found: Buffer[] = [];
       for (let at = 0, i = 0; at < stream.length; i++) {
         const size = cuts[i % cuts.length]!;
-        splitter.push(stream.subarray(at, at + size));
+        const piece = stream.subarray(at, at + size);
+        splitter.push(again ? memory.subarray(0, piece.copy(memory)) : piece);
         at += size;
         for (let one = splitter.next(); one; one = splitter.next()) found.push(Buffer.from(one.payload));
+        if (again) splitter.own();
       }
       expect(parseStartup(found[0]!)).toEqual({ kind: 'startup', minor: 0, parameters: new Map([['user', 'u']]) });
       expect(found.slice(1)).toEqual(payloads.map((payload) => Buffer.from(payload)));

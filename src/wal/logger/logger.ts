@@ -25,7 +25,7 @@ export interface LoggerOptions extends LoggerTunables {
   /** 0 takes any free port. */
   port: number;
   auth: ServerAuth;
-  /** Segments kept for use again: overwriting is faster than growing. */
+  /** Segments kept for use again: overwriting is faster than growing. 0: none, and none is made ahead either. */
   spares: number;
   connectTimeoutMs: number;
   /** An upstream that says nothing for this long is given up, like wal_receiver_timeout. */
@@ -96,6 +96,7 @@ export class Logger {
     const logger = new Logger(options, state, store);
     logger.#port = await logger.#server.listen();
     logger.#life.run('purging', (signal) => logger.#purgeLoop(signal));
+    logger.#life.run('making segments ahead', (signal) => store.spares.keepReady(() => store.segmentSize, signal, (error) => options.log('warn', `making a segment ahead: ${(error as Error).message}`)));
     options.log('info', `listening on ${options.host}:${logger.#port}, WAL to ${store.flushed === null ? 'nothing yet' : formatLsn(store.flushed)} on timeline ${store.timeline}`);
     return logger;
   }

@@ -4,14 +4,14 @@
  */
 import { PgorbitError, errnoOf } from '../../errors.ts';
 import { sleep } from '../../lifecycle.ts';
-import { ReplicationClient, type ConnectOptions } from '../../wire/client.ts';
+import { READ_BYTES, ReplicationClient, type ConnectOptions, type ReceiveMemory } from '../../wire/client.ts';
 import { copyData, copyDone } from '../../wire/frontend.ts';
 import { parseSenderMessage, standbyStatus } from '../../wire/replication.ts';
 import { type TimelineHistory, switchpointOf, timelineSpans } from '../history.ts';
 import { type Lsn, formatLsn, isSegmentSize, parseLsn, segmentStart } from '../lsn.ts';
 import type { WalStore } from './store.ts';
 
-export interface Upstream extends Omit<ConnectOptions, 'timeoutMs'> {
+export interface Upstream extends Omit<ConnectOptions, 'timeoutMs' | 'memory'> {
   /** Acknowledgements belong to this term; `applicationName` carries it too (`n3@7`). */
   term: number;
   /** The upstream's slot, which keeps WAL there while this logger is away. */
@@ -37,6 +37,8 @@ export class Receiver {
   readonly #store: WalStore;
   readonly #options: ReceiveOptions;
   readonly #abort = new AbortController();
+  /** WAL is read to the same memory again and again: it is written to its file before the next read. */
+  readonly #memory: ReceiveMemory;
   #client: ReplicationClient | null = null;
   #state: ReceiverState = 'connecting';
   #error: PgorbitError | null = null;
@@ -48,6 +50,8 @@ export class Receiver {
     this.#store = store;
     this.upstream = upstream;
     this.#options = options;
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    this.#memory = { next: () => buffer, filled: () => {} };
   }
 
   get state(): ReceiverState {
@@ -109,7 +113,7 @@ export class Receiver {
   /** One connection, from the handshake to its loss. */
   async #session(): Promise<void> {
     const { signal } = this.#abort;
-    const client = await ReplicationClient.connect({ ...this.upstream, timeoutMs: this.#options.connectTimeoutMs }, signal);
+    const client = await ReplicationClient.connect({ ...this.upstream, timeoutMs: this.#options.connectTimeoutMs, memory: this.#memory }, signal);
     this.#client = client;
     signal.throwIfAborted();
     const { timeline, position } = await this.#identify(client);
@@ -198,6 +202,7 @@ export class Receiver {
       client.write(copyData(standbyStatus({ write: position, flush: position, apply: 0n, replyRequested }, this.#options.now())));
     };
     const flush = (): void => {
+      if (this.#abort.signal.aborted) return;
       flushDue = false;
       store.flush();
       if (acknowledge && store.state.value.walTerm !== this.upstream.term) store.state.save({ walTerm: this.upstream.term });
@@ -227,6 +232,7 @@ export class Receiver {
         this.#heard = this.#options.now();
         if (this.#abort.signal.aborted) return;
         if (type === 'c') {
+          flushDue = false;
           store.flush();
           client.endStream();
           client.write(copyDone());
@@ -236,17 +242,18 @@ export class Receiver {
         const message = parseSenderMessage(payload);
         if (message.kind === 'wal') {
           store.write(message.start, message.data);
-          // All that lies ready in the socket is taken in before the one fsync for it.
-          if (!flushDue) {
-            flushDue = true;
-            setImmediate(() => guarded(() => {
-              if (!this.#abort.signal.aborted) flush();
-            }));
-          }
+          flushDue = true;
         } else if (message.replyRequested) {
           reply();
         }
-      }), finish);
+      }), finish, (more) => {
+        if (!flushDue) return;
+        // All that lies ready in the socket is taken in before the one fsync for it.
+        if (!more) guarded(flush);
+        else setImmediate(() => guarded(() => {
+          if (flushDue) flush();
+        }));
+      });
       if (acknowledge) {
         this.#state = 'streaming';
         this.#error = null;

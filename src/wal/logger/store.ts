@@ -13,6 +13,7 @@ import { readHistory } from '../files.ts';
 import { type TimelineHistory, historyFileName, parseHistory } from '../history.ts';
 import { type Lsn, formatLsn, parseSegmentName, segmentName, segmentOffset, segmentStart } from '../lsn.ts';
 import { findWalEnd } from '../scan.ts';
+import { Spares } from './spares.ts';
 import { type DurableState, fsyncDir } from './state.ts';
 
 export interface StoredSegment {
@@ -23,12 +24,12 @@ export interface StoredSegment {
   modifiedMs: number;
 }
 
-const SPARE = /^spare\.\d+$/;
 const ZEROS = Buffer.alloc(1 << 20);
 
 export class WalStore {
   readonly dir: string;
   readonly state: DurableState;
+  readonly spares: Spares;
   #history: TimelineHistory = { timeline: 0, parents: [] };
   #written: Lsn | null = null;
   #flushed: Lsn | null = null;
@@ -36,15 +37,12 @@ export class WalStore {
   #fdStart: Lsn = 0n;
   /** After a failed fsync the kernel may take unwritten pages for clean: what follows `flushed` is written anew first. */
   #suspect: Lsn | null = null;
-  #spares: number;
-  readonly #maxSpares: number;
   readonly #listeners = new Set<() => void>();
 
   private constructor(dir: string, state: DurableState, maxSpares: number) {
     this.dir = dir;
     this.state = state;
-    this.#maxSpares = maxSpares;
-    this.#spares = readdirSync(dir).filter((name) => SPARE.test(name)).length;
+    this.spares = new Spares(dir, maxSpares);
   }
 
   /** Opens the folder, finds the end of what is there and makes it durable. */
@@ -225,8 +223,7 @@ export class WalStore {
   /** Takes segments away; as many as wanted are kept for use again. */
   remove(names: string[]): void {
     for (const name of names) {
-      if (this.#spares < this.#maxSpares) renameSync(join(this.dir, name), join(this.dir, `spare.${this.#nextSpare()}`));
-      else unlinkSync(join(this.dir, name));
+      if (!this.spares.put(name)) unlinkSync(join(this.dir, name));
     }
     if (names.length > 0) fsyncDir(this.dir);
   }
@@ -256,16 +253,11 @@ export class WalStore {
     this.#fdStart = start;
   }
 
-  /** A segment of full size: one kept for use again, whose pages carry old addresses, or a new sparse one. */
+  /** A segment of full size: a spare, whose pages may carry old addresses, or a new sparse one. */
   #create(name: string): number {
-    const file = join(this.dir, name);
-    const spare = readdirSync(this.dir).find((one) => SPARE.test(one));
-    if (spare !== undefined) {
-      renameSync(join(this.dir, spare), file);
-      this.#spares -= 1;
-      return openSync(file, 'r+');
-    }
-    const fd = openSync(file, 'w+', 0o600);
+    const spare = this.spares.take(name);
+    if (spare !== null) return spare;
+    const fd = openSync(join(this.dir, name), 'w+', 0o600);
     ftruncateSync(fd, this.segmentSize);
     fsyncSync(fd);
     return fd;
@@ -300,14 +292,6 @@ export class WalStore {
     } finally {
       closeSync(fd);
     }
-  }
-
-  #nextSpare(): number {
-    this.#spares += 1;
-    const taken = new Set(readdirSync(this.dir).filter((name) => SPARE.test(name)).map((name) => Number(name.slice(6))));
-    let number = 0;
-    while (taken.has(number)) number += 1;
-    return number;
   }
 }
 

@@ -49,7 +49,8 @@ export class TestLogger {
     rmSync(this.config.control, { force: true });
     const file = join(this.dir, 'config.json');
     writeFileSync(file, JSON.stringify(this.config), { mode: 0o600 });
-    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    // In a session of its own, as an agent starts it: the kernel shares the processors out among sessions (sched(7), autogroup).
+    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, file], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.output += text;
     });
