@@ -7,8 +7,8 @@ export type Row = Record<string, Value>;
 export interface BenchContext {
   /** To be done in under a minute. */
   quick: boolean;
-  /** Sizes, file systems or rounds that were asked for; null: all that the bench has. */
-  only: Partial<Record<'scales' | 'fs' | 'rounds', string>>;
+  /** Sizes, file systems, rounds or kinds of groups that were asked for; null: all that the bench has. */
+  only: Partial<Record<'scales' | 'fs' | 'rounds' | 'groups', string>>;
   /** One line of progress, on standard error. */
   say: (text: string) => void;
 }
@@ -18,6 +18,8 @@ export interface BenchResult {
   rows: Row[];
   /** What the bench is for, in a few numbers. */
   ratios: Record<string, number | null>;
+  /** Where the bench has goals: a figure a row, beside its goal and what other tools need. */
+  goals?: Row[];
 }
 
 export interface Bench {

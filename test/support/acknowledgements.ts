@@ -19,6 +19,11 @@ export class Acknowledgements {
     return this.#all.length;
   }
 
+  /** How many came from `from` on and before `to`. */
+  countBetween(from: number, to: number): number {
+    return this.#all.filter(({ at }) => at >= from && at < to).length;
+  }
+
   /** The longest time between two in a row, of those from `from` to `to`; and when it began. 0 with fewer than two. */
   longestGap(from = -Infinity, to = Infinity): { ms: number; at: number } {
     let longest = { ms: 0, at: 0 };
@@ -46,7 +51,6 @@ export class Acknowledgements {
 
   /** Acknowledgements a second between two times. */
   rate(from: number, to: number): number {
-    const count = this.#all.filter(({ at }) => at >= from && at < to).length;
-    return to > from ? (count * 1000) / (to - from) : 0;
+    return to > from ? (this.countBetween(from, to) * 1000) / (to - from) : 0;
   }
 }
