@@ -1,0 +1,139 @@
+/** What becomes of a session whose commit waits for its quorum: docs/guide/three-node.md promises this, of stock PostgreSQL. */
+import type { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { identify, sendSignal, withDescendants } from '../src/engine/proc.ts';
+import { sleep } from '../src/lifecycle.ts';
+import { askMember, targetsIn } from './support/ask.ts';
+import { TestCluster } from './support/cluster.ts';
+import { connectTo, drop, type Target } from './support/connect.ts';
+
+const manifest = (version: number, port: number): string => `
+cluster: sessions
+engine: { kind: postgres, version: ${version} }
+hosts: { h1: { address: 127.0.0.1, port: ${port} }, h2: { address: 127.0.0.1, port: ${port + 1} }, h3: { address: 127.0.0.1, port: ${port + 2} } }
+groups:
+  main:
+    storage: local
+    commit: quorum
+    settings: { shared_buffers: 32MB }
+    members:
+      n1: { host: h1, role: primary, port: ${port + 21} }
+      n2: { host: h2, role: replica, port: ${port + 22} }
+      n3: { host: h3, role: logger, port: ${port + 23} }
+`;
+
+describe.each([18, 15])('a commit of PostgreSQL %i that waits', (version) => {
+  let cluster: TestCluster;
+  let primary: Target;
+  /** The processes of the voters that would confirm. */
+  let silent: number[] = [];
+  const clients: Client[] = [];
+
+  beforeAll(async () => {
+    cluster = await TestCluster.open();
+    await cluster.up(manifest(version, cluster.firstPort));
+    primary = (await targetsIn(cluster)).find(({ port }) => port === cluster.firstPort + 21)!;
+    await askMember(cluster, 'create table kept (id int primary key); create role ordinary; grant all on kept to ordinary');
+  });
+  afterAll(() => cluster?.destroy());
+
+  beforeEach(async () => {
+    await cluster.waitHealthy({ members: 3 });
+    await expect.poll(async () => (await cluster.group()).members.filter((one) => one.synchronous).length, { timeout: 20_000 }).toBe(2);
+    const { members } = await cluster.group();
+    silent = withDescendants(members.filter(({ name }) => name !== 'n1').flatMap(({ pid }) => pid ?? []));
+    signal('SIGSTOP');
+  });
+  afterEach(async () => {
+    signal('SIGCONT');
+    for (const client of clients.splice(0)) drop(client);
+    await cluster.waitHealthy({ members: 3 });
+  });
+
+  const signal = (name: 'SIGSTOP' | 'SIGCONT'): void => {
+    for (const pid of silent) if (identify(pid) !== null) sendSignal(pid, name);
+  };
+
+  async function session(): Promise<Client> {
+    const client = await connectTo(primary);
+    clients.push(client);
+    return client;
+  }
+
+  /** A session that inserts `id` and waits; what it is told in the end. */
+  async function waiting(id: number, before = 'select 1'): Promise<{ answer: Promise<string>; warnings: string[]; pid: number; client: Client }> {
+    const client = await session();
+    const warnings: string[] = [];
+    client.on('notice', (notice) => warnings.push(`${notice.severity}: ${notice.message}`));
+    await client.query(before);
+    const pid = Number((await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid);
+    const answer = client.query(`insert into kept values (${id})`).then(() => 'success', (error: Error) => `error: ${error.message}`);
+    await expect.poll(() => waitsFor(pid), { timeout: 20_000 }).toBe('SyncRep');
+    return { answer, warnings, pid, client };
+  }
+
+  const waitsFor = (pid: number): Promise<string | null> => askMember(cluster, `select wait_event from pg_stat_activity where pid = ${pid}`, 'n1').catch(String);
+  const seen = (id: number, member: string): Promise<string | null> => askMember(cluster, `select count(*) from kept where id = ${id}`, member);
+  const arrives = (id: number): Promise<void> => expect.poll(() => seen(id, 'n2').catch(String), { timeout: 30_000 }).toBe('1');
+
+  test('is unseen on the primary and ended by no time-out; it is acknowledged when a voter is back', async () => {
+    const { answer, warnings, pid } = await waiting(1, "set statement_timeout = '200ms'; set lock_timeout = '200ms'; set idle_in_transaction_session_timeout = '200ms'");
+    await sleep(1000);
+    expect(await waitsFor(pid)).toBe('SyncRep');
+    expect(await seen(1, 'n1')).toBe('0');
+    signal('SIGCONT');
+    expect(await answer).toBe('success');
+    expect(warnings).toEqual([]);
+    await arrives(1);
+  });
+
+  test('is told success with a warning when it is cancelled, and is visible on the primary only', async () => {
+    const { answer, warnings, pid } = await waiting(2);
+    await askMember(cluster, `select pg_cancel_backend(${pid})`, 'n1');
+    expect(await answer).toBe('success');
+    expect(warnings).toEqual(['WARNING: canceling wait for synchronous replication due to user request']);
+    expect(await seen(2, 'n1')).toBe('1');
+    signal('SIGCONT');
+    await arrives(2);
+  });
+
+  test('loses its connection when it is terminated, and is visible on the primary all the same', async () => {
+    const { answer, pid } = await waiting(3);
+    await askMember(cluster, `select pg_terminate_backend(${pid})`, 'n1');
+    expect(await answer).toMatch(/^error: /);
+    expect(await seen(3, 'n1')).toBe('1');
+    signal('SIGCONT');
+    await arrives(3);
+  });
+
+  test('waits on when its client is gone, unseen, until a voter is back', async () => {
+    const { pid, client } = await waiting(4);
+    drop(client);
+    await sleep(500);
+    expect(await waitsFor(pid)).toBe('SyncRep');
+    expect(await seen(4, 'n1')).toBe('0');
+    signal('SIGCONT');
+    await arrives(4);
+    expect(await seen(4, 'n1')).toBe('1');
+  });
+
+  test('does not wait at all where its session lowered synchronous_commit, which any role may', async () => {
+    const client = await session();
+    await client.query('set role ordinary; set synchronous_commit = local');
+    await client.query('insert into kept values (5)');
+    expect(await seen(5, 'n1')).toBe('1');
+    signal('SIGCONT');
+    await arrives(5);
+  });
+
+  test('is visible, though nobody confirmed it, once the primary was restarted in place', async () => {
+    const { answer, pid } = await waiting(6);
+    expect(await seen(6, 'n1')).toBe('0');
+    // A backend that dies takes all of them with it: the postmaster starts crash recovery at once.
+    sendSignal(pid, 'SIGKILL');
+    expect(await answer).toMatch(/^error: /);
+    await expect.poll(() => seen(6, 'n1').catch(String), { timeout: 30_000 }).toBe('1');
+    signal('SIGCONT');
+    await arrives(6);
+  });
+});
