@@ -349,6 +349,7 @@ export class Member {
     let postmaster: Postmaster;
     try {
       await this.#refuseFenced(as, orders.term);
+      this.#refuseUnleased(as, orders.goal);
       const marker = await holdingOf(place);
       const incarnation = marker.kind === 'data' ? marker.marker.incarnation : 0;
       await writeRuntime(place.homeDir, { restarts: orders.record.restarts, incarnation });
@@ -371,6 +372,7 @@ export class Member {
     await transferLock(place.dir, me, await this.#owner(postmaster.id.pid));
     try {
       await this.#refuseFenced(as, orders.term);
+      this.#refuseUnleased(as, orders.goal);
     } catch (error) {
       await stopPostgres(postmaster, 'immediate', FAST_STOP_MS);
       throw error;
@@ -388,6 +390,12 @@ export class Member {
     const fenced = await readFenced(this.place.dir);
     if (as === 'standby' || fenced === null || fenced < term) return;
     throw new PgorbitError('fenced', `${this.place.member} was fenced in term ${fenced} and may not accept writes in term ${term}`);
+  }
+
+  /** A start that was decided before this agent stood still: another may have been promoted meanwhile. */
+  #refuseUnleased(as: 'primary' | 'standby', goal: Goal): void {
+    if (as === 'standby' || goal.kind === 'create' || !this.#needsLease() || this.environment.leased()) return;
+    throw new PgorbitError('unsafe', `${this.place.member} does not accept writes: the agents' majority is out of reach, so that another may have been promoted`);
   }
 
   /** @returns true when it is down; false while a smart stop still waits for clients. */
