@@ -46,6 +46,6 @@ async function play(stage: Stage, seed: number): Promise<boolean> {
   const evidence: Evidence = { stories: [], status: null };
   const result = await playRound(stage, { seed, longest: order.longest }, evidence);
   const failed = result.failures.length > 0;
-  await tell({ kind: 'round', result, evidence: failed ? await keepEvidence(stage.cluster, result, notes, evidence) : null });
+  await tell({ kind: 'round', result, timeline: notes, evidence: failed ? await keepEvidence(stage.cluster, result, notes, evidence) : null });
   return !failed;
 }

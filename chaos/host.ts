@@ -2,7 +2,7 @@
 import { chmod, mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runningAgent } from '../src/agent/pid-file.ts';
-import { identify, sendSignal, withDescendants } from '../src/engine/proc.ts';
+import { identify, runsProgram, sendSignal, withDescendants } from '../src/engine/proc.ts';
 import { agentDir } from '../src/home.ts';
 import { sleep } from '../src/lifecycle.ts';
 import { BIN } from '../test/support/built.ts';
@@ -59,9 +59,9 @@ export class ChaosHost {
     return this.start(...args).ended;
   }
 
-  /** Everything that runs here. */
+  /** Everything that runs here, but for what makes the faults: ip(8) enters the namespace for a moment. */
   processes(): number[] {
-    return processesIn(this.node.namespace);
+    return processesIn(this.node.namespace).filter((pid) => !runsProgram(pid, 'ip'));
   }
 
   async agentPid(): Promise<number | null> {

@@ -36,6 +36,8 @@ interface Options {
 interface Played extends RoundResult {
   topology: TopologyName;
   postgres: number;
+  /** What happened, with seconds since the round began. */
+  timeline: string[];
   evidence: string | null;
 }
 
@@ -135,14 +137,14 @@ async function playSession(options: Options, topology: TopologyName, seed: numbe
     const network = await createNetwork([...topologyOf(topology).hosts, NEAR, FAR, OPS]);
     const volume = topologyOf(topology).storage === 'shared' ? await makeVolume(folder) : null;
     const order: SessionOrder = { folder, network, topology, version, volume, seed, rounds, longest: options.longest };
-    await drive(order, (result, evidence) => {
-      played.push({ ...result, topology, postgres: version, evidence });
+    await drive(order, (news) => {
+      played.push({ ...news.result, topology, postgres: version, timeline: news.timeline, evidence: news.evidence });
       report(played.at(-1) as Played);
     });
     if (played.length === 0) throw new Error('no round was played');
   } catch (error) {
     say(`the session failed: ${(error as Error).message}`);
-    const none = { faults: [], remarks: [], acknowledged: 0, transfers: 0, gapMs: 0, healedMs: 0, evidence: null };
+    const none = { faults: [], remarks: [], acknowledged: 0, transfers: 0, gapMs: 0, healedMs: 0, timeline: [], evidence: null };
     played.push({ ...none, seed: seed + played.length, topology, postgres: version, failures: [(error as Error).message] });
   } finally {
     await undo();
@@ -165,14 +167,14 @@ async function makeVolume(folder: string): Promise<{ path: string; driver: strin
 }
 
 /** Runs the driver inside the network, to its end. Throws where it ends badly. */
-function drive(order: SessionOrder, onRound: (result: RoundResult, evidence: string | null) => void): Promise<void> {
+function drive(order: SessionOrder, onRound: (news: SessionNews & { kind: 'round' }) => void): Promise<void> {
   const ops = order.network.nodes[OPS];
   if (ops === undefined) throw new Error('the network has no place for the driver');
   const [execPath, ...execArgv] = inside(ops, [process.execPath, join(ROOT, 'scripts', 'run.mjs')]);
   const child = fork(join(ROOT, 'chaos', 'driver.ts'), [JSON.stringify(order)], { execPath, execArgv, cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   child.on('message', (news: SessionNews) => {
     if (news.kind === 'say') say(news.text);
-    else onRound(news.result, news.evidence);
+    else onRound(news);
   });
   return new Promise((resolve, reject) => {
     child.once('error', reject);

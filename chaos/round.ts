@@ -64,12 +64,14 @@ export async function playRound(stage: Stage, options: { seed: number; longest: 
     watch.start({ places: local, first: 100 });
     await writing(load, 'before any fault');
     observe(life, stage, evidence);
-    life.every(SUPERVISE_MS, 'starting agents', async () => {
-      for (const host of cluster.hosts) if (await host.supervise()) note(`the agent of ${host.name} was started`);
-    });
+    for (const host of cluster.hosts) {
+      life.every(SUPERVISE_MS, 'starting an agent', async () => {
+        if (await host.supervise()) note(`the agent of ${host.name} was started`);
+      });
+    }
 
     const from = clock();
-    note(`faults begin: ${result.faults.join(', ')}`);
+    note(`faults begin (the clients' clock: ${from.toFixed(0)} ms): ${result.faults.join(', ')}`);
     await playFaults(stage, plan.faults, () => evidence.status as StatusDocument);
     const healed = clock();
     note('faults are over');

@@ -22,4 +22,4 @@ export interface SessionOrder {
 
 export type SessionNews =
   | { kind: 'say'; text: string }
-  | { kind: 'round'; result: RoundResult; evidence: string | null };
+  | { kind: 'round'; result: RoundResult; timeline: string[]; evidence: string | null };

@@ -1,5 +1,7 @@
 /** Faults on the real cluster: each begins, and gives back how it ends. */
+import { Prng } from '../../sim/kernel/prng.ts';
 import type { StatusDocument } from '../../src/agent/api.ts';
+import { Lifecycle, sleep } from '../../src/lifecycle.ts';
 import type { Ended } from '../../test/support/program.ts';
 import type { ChaosCluster } from '../cluster.ts';
 import type { ChaosHost } from '../host.ts';
@@ -53,6 +55,16 @@ export async function begin(theatre: Theatre, fault: Fault): Promise<End> {
     case 'fill-disk':
       await host.fillDisk();
       return () => host.emptyDisk();
+    case 'storm':
+      return repeat(fault, async () => {
+        for (const pid of pidsOn(theatre, aimedAt(theatre, fault))) host.killMember(pid, false);
+      }, done);
+    case 'flap': {
+      const ends: End[] = [];
+      return repeat(fault, async () => void ends.push(await cutOff(theatre, fault, host)), async () => void (await ends.pop()?.()));
+    }
+    case 'stutter':
+      return repeat(fault, async () => void (await host.freeze()), () => host.thaw());
     case 'unplug':
       await theatre.cuts.unplug(host.name);
       return () => theatre.cuts.plug(host.name);
@@ -62,6 +74,26 @@ export async function begin(theatre: Theatre, fault: Fault): Promise<End> {
 }
 
 const done: End = async () => undefined;
+const BREATH_MS: readonly [number, number] = [150, 2_000];
+
+/** Does it and undoes it in turn, until the fault ends; it is undone then. */
+function repeat(fault: Fault, act: () => Promise<void>, undo: End): End {
+  const random = new Prng(Math.floor(fault.pick[1] * 2 ** 31), fault.kind);
+  const problems: unknown[] = [];
+  const life = new Lifecycle((error) => problems.push(error));
+  life.run(fault.kind, async (signal) => {
+    while (!signal.aborted) {
+      await act();
+      await sleep(random.int(...BREATH_MS), signal);
+      await undo();
+      await sleep(random.int(...BREATH_MS), signal);
+    }
+  });
+  return async () => {
+    await life.stop();
+    if (problems.length > 0) throw problems[0];
+  };
+}
 
 async function cutOff({ cluster, cuts, note }: Theatre, fault: Fault, host: ChaosHost): Promise<End> {
   const others = cluster.hosts.map((one) => one.name).filter((name) => name !== host.name);

@@ -24,6 +24,6 @@ describe('a plan of faults', () => {
     const kinds = (name: (typeof TOPOLOGIES)[number]): Set<string> => new Set(Array.from({ length: 300 }, (_, seed) => draw(seed, name).faults.map((fault) => fault.kind)).flat());
     expect(kinds('shared')).not.toContain('fill-disk');
     expect(kinds('local-replicas')).not.toContain('kill-logger');
-    expect([...kinds('three-node')].length).toBe(18);
+    expect([...kinds('three-node')].length).toBe(21);
   });
 });

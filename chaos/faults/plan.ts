@@ -8,6 +8,7 @@ export type FaultKind =
   | 'kill-postgres' | 'kill-family' | 'kill-logger' | 'kill-agent' | 'kill-host'
   | 'freeze-host' | 'freeze-agent' | 'freeze-member'
   | 'isolate' | 'isolate-out' | 'isolate-in' | 'isolate-with-client' | 'cut-pair' | 'cut-pair-one-way' | 'unplug'
+  | 'storm' | 'flap' | 'stutter'
   | 'fill-disk' | 'switchover' | 'add-and-remove';
 
 /** ms, counted from the beginning of the faults. */
@@ -47,6 +48,11 @@ const KINDS: Record<FaultKind, Kind> = {
   'cut-pair': { weight: 2, aims: HOSTS, lasts: [1_000, 20_000] },
   'cut-pair-one-way': { weight: 2, aims: HOSTS, lasts: [1_000, 20_000] },
   unplug: { weight: 2, aims: HOSTS, lasts: [500, 15_000] },
+  // Whoever is the primary is killed, again and again.
+  storm: { weight: 2, aims: [[1, 'primary']], lasts: [2_000, 15_000] },
+  // Cut off and back, or frozen and thawed, several times a second to once in two.
+  flap: { weight: 2, aims: HOSTS, lasts: [2_000, 15_000] },
+  stutter: { weight: 2, aims: HOSTS, lasts: [2_000, 12_000] },
   // A shared volume is not the host's own disk.
   'fill-disk': { weight: 2, aims: HOSTS, lasts: [1_000, 12_000], needs: local },
   switchover: { weight: 3, aims: [[1, 'any']] },
