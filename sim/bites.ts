@@ -12,8 +12,6 @@ const changed = (change: (before: GroupRecord, after: GroupRecord, input: Decisi
   return { ...decision, record: change(input.record, decision.record, input) };
 };
 
-export const withoutCompareAndSet = { rules: { compareAndSet: false } };
-
 export const onlyTheFirstPredecessor = changed((_, after) => (after.promotion === null ? after : { ...after, promotion: { ...after.promotion, predecessors: after.promotion.predecessors.slice(0, 1) }, members: Object.fromEntries(Object.entries(after.members).map(([name, member]) => [name, member.goal.kind === 'promote' ? { ...member, goal: { ...member.goal, predecessors: member.goal.predecessors.slice(0, 1) } } : member])) }));
 
 export const crashedPrimaryComesBackAsItIs = changed((before, after) => {

@@ -95,7 +95,7 @@ export class Invariants {
 
   /** Who accepted writes before and was succeeded does not start as it is with what its successor lacks. */
   #startsDiverged(server: Server, successor: Server, goal: string | null): void {
-    if (goal !== 'follow' || !server.data.torn) return;
+    if (goal !== 'follow' || !server.data.torn || !server.data.standbySignal) return;
     const { wal } = server.data;
     const last = wal.length - 1;
     if (last < successor.data.wal.length ? successor.data.wal[last] !== wal[last] : true) {

@@ -1,5 +1,6 @@
 /** Faults that come together as a malicious mind would have them: each is a story in which a rule of the quorum is all that helps. */
 import type { Prng } from '../kernel/prng.ts';
+import { ModelLogger } from '../model/logger.ts';
 import type { Server } from '../model/server.ts';
 import { CLIENT_HOST, type World } from '../world/world.ts';
 import type { Fault } from './faults.ts';
@@ -27,11 +28,17 @@ export const CONSPIRACIES: Record<string, Fault> = {
 };
 
 function apart(world: World, random: Prng, server: Server): void {
-  const friends = world.disks.servers.filter((one) => one.host !== server.host).map((one) => one.host);
-  if (friends.length > 0) conspire(world, random, server, random.pick(friends));
+  const friends = world.disks.servers.filter((one) => one.host !== server.host);
+  const loggers = friends.filter((one) => one instanceof ModelLogger);
+  if (friends.length === 0) return;
+  const friend = random.pick(loggers.length > 0 && random.chance(0.5) ? loggers : friends).host;
+  // An agent that stands still does not stop its primary.
+  if (random.chance(0.5)) freezeAgent(world, random, server.host, random.int(3_000, 10_000));
+  if (random.chance(0.5)) world.clock.after(random.int(0, 1_000), () => crashHost(world, random, friend, random.int(200, 3_000)));
+  conspire(world, server, friend, random.int(2_500, 9_000));
 }
 
-function conspire(world: World, random: Prng, server: Server, friend: string): void {
+function conspire(world: World, server: Server, friend: string, ms: number): void {
   const side = [server.host, friend, CLIENT_HOST];
   const others = world.hosts.filter((host) => !side.includes(host));
   world.trace(() => `fault: ${side.join(', ')} are apart from the others`);
@@ -41,10 +48,7 @@ function conspire(world: World, random: Prng, server: Server, friend: string): v
       world.network.cut(other, one);
     }
   }
-  // An agent that stands still does not stop its primary.
-  if (random.chance(0.5)) freezeAgent(world, random, server.host, random.int(3_000, 10_000));
-  if (random.chance(0.5)) world.clock.after(random.int(0, 1_000), () => crashHost(world, random, friend));
-  world.clock.after(random.int(2_500, 9_000), () => {
+  world.clock.after(ms, () => {
     for (const one of side) {
       for (const other of others) {
         world.network.mend(one, other);
@@ -62,13 +66,14 @@ export function atPromises(world: World, random: Prng, old: string): void {
   const server = world.disks.servers.find((one) => one.member === old && !one.inRecovery);
   if (server === undefined) return;
   wake(world);
-  freezeAgent(world, random, server.host, random.int(3_000, 10_000));
+  freezeAgent(world, random, server.host, random.int(9_000, 18_000));
   const friends = world.disks.servers.filter((one) => one.host !== server.host).map((one) => one.host);
   if (friends.length === 0 || random.chance(0.5)) return;
   const friend = random.pick(friends);
-  world.clock.after(random.int(15, 150), () => {
+  world.clock.after(random.int(30, 400), () => {
     crashHost(world, random, friend, random.int(50, 1_500));
-    conspire(world, random, server, friend);
+    // Longer than the old primary holds the slot of one that went without a word.
+    conspire(world, server, friend, random.int(7_000, 14_000));
   });
 }
 

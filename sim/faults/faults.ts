@@ -1,4 +1,5 @@
 /** What goes wrong. Each seed draws its own mix and pace, so that rare faults also come in crowds. */
+import { unsettled } from '../check/settled.ts';
 import type { Prng } from '../kernel/prng.ts';
 import type { World } from '../world/world.ts';
 import { atPromises, CONSPIRACIES } from './conspiracies.ts';
@@ -22,25 +23,20 @@ export class Faults {
 
   /**
    * @param freezeWish the step in which agents freeze; null: as the seed has it.
-   * @param only these faults; null: as the seed has it.
+   * @param only these faults, two at a time, whenever the group is well; null: as the seed has it.
    */
   constructor(world: World, random: Prng, freezeWish: FreezeIn | null, only: readonly FaultName[] | null) {
     this.#world = world;
     this.#random = random;
-    const drawnMix = Object.keys(FAULTS).filter(() => random.chance(0.5)).map((name) => [random.gap(1), name] as const);
-    const mix = only?.map((name) => [1, name] as const) ?? drawnMix;
-    const mean = only === null ? random.pick([400, 1_500, 4_000]) : random.pick([400, 1_200, 2_500]);
-    const hazard = random.pick([0, 0.01, 0.06]);
-    const strike = (): void => {
-      if (!this.#on || mix.length === 0) return;
-      FAULTS[random.weighted(mix)]!(world, random);
-      world.clock.after(random.gap(mean), strike);
-    };
-    world.clock.after(random.gap(mean), strike);
+    const mix = Object.keys(FAULTS).filter(() => random.chance(0.5)).map((name) => [random.gap(1), name] as const);
+    const mean = random.pick([400, 1_500, 4_000]);
+    const hazard = only === null ? random.pick([0, 0.01, 0.06]) : 0;
+    if (only === null) this.#strikeAtRandom(mix, mean);
+    else this.#strikeTheWell(only);
     // The classic: an agent that stands still between its last look and the deed, and comes back with old orders.
     const drawn = random.pick<FreezeIn | null>([null, null, 'start', 'take-over', 'promise']);
     const freezeIn = freezeWish ?? drawn;
-    const conspires = random.chance(only === null ? 0.2 : 0.5);
+    const conspires = random.chance(0.2) || only !== null;
     let term = 0;
     world.onRecord = (record) => {
       const { promotion } = record;
@@ -54,6 +50,33 @@ export class Faults {
         world.clock.after(random.int(0, 40), () => standStill(world, random, agent.name));
       } else if (this.#on && random.chance(hazard)) world.clock.after(random.int(0, 120), () => this.#strikeStep(agent.name, member));
     };
+  }
+
+  #strikeAtRandom(mix: readonly (readonly [number, FaultName])[], mean: number): void {
+    const world = this.#world;
+    const strike = (): void => {
+      if (!this.#on || mix.length === 0) return;
+      FAULTS[this.#random.weighted(mix)]!(world, this.#random);
+      world.clock.after(this.#random.gap(mean), strike);
+    };
+    world.clock.after(this.#random.gap(mean), strike);
+  }
+
+  /** A group that is down already has nothing to lose. */
+  #strikeTheWell(faults: readonly FaultName[]): void {
+    const world = this.#world;
+    const random = this.#random;
+    const state = { patience: 0 };
+    const look = (): void => {
+      if (!this.#on) return;
+      state.patience += 1;
+      if (unsettled(world) === null || state.patience > 25) {
+        state.patience = 0;
+        for (const ms of [0, random.int(20, 800)]) world.clock.after(ms, () => FAULTS[random.pick(faults)]!(world, random));
+      }
+      world.clock.after(random.int(200, 600), look);
+    };
+    world.clock.after(random.int(0, 500), look);
   }
 
   /** No further faults, and what is broken is mended. */

@@ -38,7 +38,7 @@ export class ModelDecider {
   /** @param order grows with each report that the host writes: one that was overtaken says nothing any more. */
   take(host: string, order: number, reports: readonly MemberReport[]): void {
     this.#forget();
-    if (this.#world.rules.reportsInOrder && order <= (this.#orders[host] ?? 0)) return;
+    if (order <= (this.#orders[host] ?? 0)) return;
     this.#orders[host] = order;
     for (const report of reports) {
       const text = JSON.stringify(report);

@@ -81,7 +81,7 @@ export class ModelLogger extends Server {
 
   #tend(): void {
     const { random, disksFull } = this.world;
-    for (const stream of [...this.streams]) stream.checkSilence();
+    for (const stream of this.streams) stream.checkSilence();
     const { receiver } = this;
     if (receiver?.stream && receiver.stream.silentFor() > 5_000) receiver.end();
     else if (receiver?.stream) receiver.flushed();

@@ -169,7 +169,7 @@ export class ModelPostgres extends Server {
   }
 
   #watchStreams(): void {
-    for (const stream of [...this.streams]) stream.checkSilence();
+    for (const stream of this.streams) stream.checkSilence();
     this.process.after(STATUS_MS, () => this.#watchStreams());
   }
 
@@ -179,7 +179,7 @@ export class ModelPostgres extends Server {
   #recover(): void {
     if (!this.inRecovery) return;
     const { random, clock } = this.world;
-    for (const stream of [...this.streams]) stream.checkSilence();
+    for (const stream of this.streams) stream.checkSilence();
     if (this.phase === 'ready') {
       if (clock.now >= this.pausedUntil) this.#replay();
       this.#tend();
@@ -267,7 +267,7 @@ export class ModelPostgres extends Server {
   }
 
   #waitForStreams(): void {
-    for (const stream of [...this.streams]) stream.checkSilence();
+    for (const stream of this.streams) stream.checkSilence();
     if (!this.inRecovery && this.streams.some((stream) => (stream.flushed ?? 0) < this.data.wal.length)) {
       this.process.after(20, () => this.#waitForStreams());
       return;

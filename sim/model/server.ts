@@ -27,8 +27,8 @@ export abstract class Server {
   sessions = 0;
   replayed = 0;
   receiver: Receiver | null = null;
-  /** Its walsenders, those included whose follower has gone without a word. */
-  readonly streams: Stream[] = [];
+  /** Its walsenders, those included whose follower has gone without a word. Never changed in place. */
+  streams: readonly Stream[] = [];
   readonly onExit: (() => void)[] = [];
   #flushing = false;
 
@@ -103,7 +103,7 @@ export abstract class Server {
   exit(silently = false): void {
     this.process.kill();
     this.receiver?.end(silently);
-    for (const stream of [...this.streams]) stream.closeBySender(silently);
+    for (const stream of this.streams) stream.closeBySender(silently);
     this.world.disks.forget(this);
     this.world.trace(() => `${this.member}'s process ${this.pid} is gone${this.data.clean ? ', cleanly' : ''}`);
     for (const tell of this.onExit.splice(0)) tell();

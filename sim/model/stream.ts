@@ -36,7 +36,7 @@ export class Stream {
     const { network } = sender.world;
     this.#there = network.pipe(sender.host, receiver.server.host);
     this.#back = network.pipe(receiver.server.host, sender.host);
-    sender.streams.push(this);
+    sender.streams = [...sender.streams, this];
   }
 
   get open(): boolean {
@@ -68,8 +68,7 @@ export class Stream {
   closeBySender(silently: boolean): void {
     if (!this.#open) return;
     this.#open = false;
-    const index = this.sender.streams.indexOf(this);
-    if (index >= 0) this.sender.streams.splice(index, 1);
+    this.sender.streams = this.sender.streams.filter((one) => one !== this);
     this.#back.close();
     const { receiver } = this;
     if (!silently) this.#there.send(() => receiver.server.process.deliver(() => receiver.lost(this)));

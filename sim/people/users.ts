@@ -66,8 +66,8 @@ function edit(world: World, spec: GroupSpec, random: Prng, careless: boolean): G
 
 /** On storage of their own members stay on different hosts, where there are enough. A name keeps its role. */
 function newcomer(world: World, spec: GroupSpec, name: string, random: Prng): MemberSpec {
-  const taken = Object.values(spec.members).map(({ host }) => host);
-  const free = spec.storage === 'local' ? world.hosts.filter((host) => !taken.includes(host)) : [];
+  const taken = new Set(Object.values(spec.members).map(({ host }) => host));
+  const free = spec.storage === 'local' ? world.hosts.filter((host) => !taken.has(host)) : [];
   const logger = spec.storage === 'local' && spec.commit === 'quorum' && random.chance(0.25);
   return memberSpec(name, random.pick(free.length > 0 ? free : world.hosts), logger ? 'logger' : 'replica');
 }

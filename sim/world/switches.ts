@@ -17,7 +17,6 @@ export interface Rules {
   ownTimelines: boolean;
   slotForLoggers: boolean;
   flushFirst: boolean;
-  reportsInOrder: boolean;
 }
 
 export const ALL_RULES: Rules = {
@@ -49,6 +48,4 @@ export const ALL_RULES: Rules = {
   slotForLoggers: true,
   /** Standbys and loggers acknowledge what is flushed, not what is written. */
   flushFirst: true,
-  /** A report that was overtaken by a later one is dropped. */
-  reportsInOrder: true,
 };

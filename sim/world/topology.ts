@@ -25,7 +25,7 @@ export function drawTopology(random: Prng, name: TopologyName | null): Topology 
   const big = random.chance(0.4);
   const hosts = storage === 'local' && big ? ['h1', 'h2', 'h3', 'h4', 'h5'] : ['h1', 'h2', 'h3'];
   const voters = random.chance(storage === 'shared' ? 0.4 : 0.1) ? ['h1'] : hosts.slice(0, random.chance(0.3) ? 3 : hosts.length);
-  const count = storage === 'shared' ? random.int(2, 4) : commit === 'quorum' ? (big ? 5 : 3) : random.int(2, hosts.length);
+  const count = storage === 'shared' ? random.int(2, 4) : commit === 'quorum' ? (big ? random.pick([3, 5, 5]) : 3) : random.int(2, hosts.length);
   const loggers = storage === 'local' && commit === 'quorum' ? random.int(0, (count - 1) / 2) : 0;
   const members = Object.fromEntries(NAMES.slice(0, count).map((member, i) => {
     const host = storage === 'shared' ? random.pick(hosts) : hosts[i]!;
