@@ -19,7 +19,7 @@ groups:
   main:
     storage: local
     commit: quorum
-    settings: { shared_buffers: 32MB }
+    settings: { shared_buffers: 32MB, wal_level: ${version >= 17 ? 'logical' : 'replica'} }
     members:
       n1: { host: h1, role: primary, port: ${port} }
       n2: { host: h2, role: replica, port: ${port + 1} }
@@ -87,6 +87,25 @@ describe.each([18, 15])('a quorum group of PostgreSQL %i', (version) => {
     await underWriter(async () => void (await cluster.kill('n1')));
     await whole();
     expect(await cluster.group()).toMatchObject({ primary: 'n2' });
+  });
+
+  test.skipIf(version < 17)('a logical slot made for failover goes on at the new primary', async () => {
+    await fromN1();
+    await askMember(cluster, 'create table told (id int primary key); create publication news for table told');
+    await askMember(cluster, "select pg_create_logical_replication_slot('subscriber', 'pgoutput', false, false, true)");
+    const synced = "select count(*) from pg_replication_slots where slot_name = 'subscriber' and synced and not temporary";
+    await expect.poll(async () => {
+      // The copy is made when the primary's slot has something newer.
+      await askMember(cluster, 'select pg_log_standby_snapshot()');
+      return askMember(cluster, synced, 'n2');
+    }, { timeout: 60_000, interval: 500 }).toBe('1');
+    await askMember(cluster, 'insert into told values (1), (2)');
+    await cluster.kill('n1');
+    await whole();
+    expect((await cluster.group()).primary).toBe('n2');
+    const changes = "select count(*) from pg_logical_slot_peek_binary_changes('subscriber', null, null, 'proto_version', '1', 'publication_names', 'news') where substr(data, 1, 1) = 'I'::bytea";
+    expect(await askMember(cluster, changes)).toBe('2');
+    await askMember(cluster, "select pg_drop_replication_slot('subscriber')");
   });
 
   test('a switchover under load', async () => {

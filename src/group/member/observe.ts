@@ -1,4 +1,5 @@
 /** What a running postgres says of itself, in one query a round. */
+import { LEFT_OVER_SLOT } from './slots.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 
 export interface Observation {
@@ -45,7 +46,7 @@ select r.recovery as "inRecovery",
   (select system_identifier::text from pg_control_system()) as "systemIdentifier",
   (select coalesce(json_agg(json_build_object('name', application_name, 'replay', replay_lsn::text, 'flush', flush_lsn::text,
           'synchronous', sync_state in ('sync', 'quorum')) order by application_name), '[]') from pg_stat_replication where state = 'streaming') as followers,
-  (select coalesce(json_agg(slot_name order by slot_name), '[]') from pg_replication_slots where slot_name like 'pgorbit\\_%' and wal_status is distinct from 'lost') as slots
+  (select coalesce(json_agg(slot_name order by slot_name), '[]') from pg_replication_slots s where (slot_name like 'pgorbit\\_%' and wal_status is distinct from 'lost') or ${LEFT_OVER_SLOT}) as slots
 from (select pg_is_in_recovery() as recovery) r`;
 
 const OBSERVE_MS = 2_000;

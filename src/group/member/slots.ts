@@ -4,13 +4,19 @@ import { sleep } from '../../lifecycle.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 
 /**
+ * On a standby: a logical slot from its time as a primary, in whose place PostgreSQL's slot synchronisation wants to put a
+ * copy of the present primary's, and can't ("Logical Replication Failover"). Its columns came with 17, hence the detour.
+ */
+export const LEFT_OVER_SLOT = "(pg_is_in_recovery() and slot_type = 'logical' and to_jsonb(s) ->> 'failover' = 'true' and to_jsonb(s) ->> 'synced' = 'false')";
+
+/**
  * A slot that a departed member's walsender still holds is taken from it: left alone it would pin WAL for ever.
  * A slot that lost its WAL (max_slot_wal_keep_size) can't be used again, and is made anew. Slots of other names are
  * somebody else's, and stay.
  */
 export async function syncSlots(sql: SqlSession, wanted: readonly string[]): Promise<void> {
   const present = await sql.query<{ name: string; lost: boolean }>(
-    "select slot_name as name, wal_status is not distinct from 'lost' as lost from pg_replication_slots where slot_type = 'physical' and slot_name like 'pgorbit\\_%'",
+    `select slot_name as name, wal_status is not distinct from 'lost' as lost from pg_replication_slots s where (slot_type = 'physical' and slot_name like 'pgorbit\\_%') or ${LEFT_OVER_SLOT}`,
   );
   for (const slot of present) if (slot.lost || !wanted.includes(slot.name)) await dropSlot(sql, slot.name);
   for (const name of wanted) await makeSlot(sql, name);
