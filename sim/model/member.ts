@@ -115,7 +115,7 @@ export class ModelMember {
       promisedTerm: home.promised.term,
       promised: home.promised.position === null ? null : { term: home.promised.term, ...home.promised.position },
       current: true,
-      leased: !this.isLocal || this.orders.spec.withoutMajority !== 'stop' || this.agent.leased(),
+      leased: !this.#needsLease || this.agent.leased(),
       rewindFailed: this.rewindFailedFor === record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
     };
@@ -194,6 +194,7 @@ export class ModelMember {
     let server: ModelPostgres;
     try {
       this.#refuseFenced(as, orders.term);
+      this.#refuseUnleased(as, orders.goal);
       yield* this.pause();
       home.runtime = { restarts: orders.record.restarts, incarnation: folder.marker.incarnation };
       yield* this.pause(20);
@@ -207,6 +208,7 @@ export class ModelMember {
     yield* this.pause();
     try {
       if (world.rules.markAgain) this.#refuseFenced(as, orders.term);
+      this.#refuseUnleased(as, orders.goal);
     } catch (error) {
       server.stop('immediate');
       throw error;
@@ -234,6 +236,16 @@ export class ModelMember {
     const fenced = this.world.rules.fenceMark ? (this.folder?.fenced ?? null) : null;
     if (as === 'standby' || fenced === null || fenced < term) return;
     throw new StepError('fenced', `${this.name} was fenced in term ${fenced} and may not accept writes in term ${term}`);
+  }
+
+  get #needsLease(): boolean {
+    return this.isLocal && this.orders.spec.withoutMajority === 'stop';
+  }
+
+  /** A start that was decided before this agent stood still: another may have been promoted meanwhile. */
+  #refuseUnleased(as: 'primary' | 'standby', goal: Goal): void {
+    if (as === 'standby' || goal.kind === 'create' || !this.#needsLease || this.agent.leased()) return;
+    throw new StepError('unsafe', `${this.name} does not accept writes: the agents' majority is out of reach`);
   }
 
   *stop(mode: 'smart' | 'fast' | 'immediate', signal?: SimSignal): Work<boolean> {
