@@ -116,6 +116,7 @@ export class ModelMember {
       promised: home.promised.position === null ? null : { term: home.promised.term, ...home.promised.position },
       current: true,
       leased: !this.#needsLease || this.agent.leased(),
+      promotionAsked: false,
       rewindFailed: this.rewindFailedFor === record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
     };

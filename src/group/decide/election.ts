@@ -30,10 +30,10 @@ export function promisers(context: Context): Promiser[] {
   });
 }
 
-/** Its agent says in this term that it is down, or its lease is over and nobody renewed it. */
+/** Its agent says in this term that it is down, or that it has promised; or its lease is over and nobody renewed it. */
 function isOver(context: Context, writer: Predecessor): boolean {
   const report = context.report(writer.member);
-  if (report !== null && report.goalTerm === context.record.term && report.incarnation > 0) return report.pid === null || report.inRecovery === true;
+  if (report !== null && report.goalTerm === context.record.term && report.incarnation > 0) return report.pid === null || report.promised?.term === context.record.term;
   if (context.record.voters.length > 0 && context.spec.withoutMajority === 'run') return true;
   const over = leaseOverMs(context.spec);
   return context.silence(writer.member) >= over && context.input.leaderFor >= over;

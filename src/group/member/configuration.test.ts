@@ -7,7 +7,7 @@ const promote: Goal = { kind: 'promote', predecessors: [], synchronousNames: '',
 const primary: Goal = { kind: 'primary', slots: [], synchronousNames: 'ANY 1 (n2)', change: 0 };
 
 const input = (patch: Partial<ConfigurationInput> = {}): ConfigurationInput => ({
-  major: 18, member: 'n2', driver: 'reflink', settings: {}, goal: follow, replication: { user: 'rep', password: "it's\\" }, restoreCommand: '/home/restore.sh', electable: ['pgorbit_n2'], limits: null, ...patch,
+  major: 18, member: 'n2', driver: 'reflink', settings: {}, goal: follow, replication: { user: 'rep', password: "it's\\" }, restoreCommand: '/home/restore.sh', quorum: false, electable: ['pgorbit_n2'], limits: null, ...patch,
 });
 
 /** A setting's value as the file has it, the last one counts; null where it has none. */
@@ -21,6 +21,12 @@ describe('configurationOf', () => {
     expect(setting(text, 'primary_conninfo')).toMatch(/host=''10.0.0.1'' port=''5432''.*application_name=''n2@7''/);
     expect(setting(text, 'primary_slot_name')).toBe("'pgorbit_n2'");
     expect(setting(text, 'cluster_name')).toBe("'n2'");
+  });
+
+  it('lets a member of a quorum group that is not to accept writes acknowledge none', () => {
+    for (const goal of [follow, { kind: 'promise' } as const]) expect(setting(configurationOf(input({ quorum: true, goal })), 'synchronous_standby_names')).toBe(`'ANY 1 ("nobody@0")'`);
+    expect(setting(configurationOf(input({ quorum: true, goal: primary })), 'synchronous_standby_names')).toBe("'ANY 1 (n2)'");
+    expect(setting(configurationOf(input()), 'synchronous_standby_names')).toBe("''");
   });
 
   it('has logical slots copied to standbys where there can be some', () => {

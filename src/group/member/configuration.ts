@@ -13,6 +13,8 @@ export interface ConfigurationInput {
   goal: Goal;
   replication: Account;
   restoreCommand: string;
+  /** A majority acknowledges commits in this group. */
+  quorum: boolean;
   /** The slots of those who may be elected, whoever has them. */
   electable: readonly string[];
   /** A standby's pg_control: settings that may not be lower than the primary's were. Null for a primary. */
@@ -31,6 +33,9 @@ export const LIMITS: readonly [name: string, key: keyof ControlData['limits'], s
   ['max_locks_per_transaction', 'maxLocksPerTransaction', '64'],
 ];
 
+/** For a member that is to accept no writes: should a promotion that was given up complete all the same, nothing is acknowledged. */
+const NOBODY = 'ANY 1 ("nobody@0")';
+
 /** The text of pgorbit.conf. */
 export function configurationOf(input: ConfigurationInput): string {
   const { goal } = input;
@@ -39,7 +44,7 @@ export function configurationOf(input: ConfigurationInput): string {
   own['cluster_name'] = input.member;
   own['restore_command'] = input.restoreCommand;
   own['recovery_target_timeline'] = 'latest';
-  own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : '';
+  own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : input.quorum ? NOBODY : '';
   if (goal.kind === 'follow') {
     own['primary_conninfo'] = conninfo(goal.upstream, goal.name, input.replication, keepsLogicalSlots(input));
     if (goal.slot !== '') own['primary_slot_name'] = goal.slot;

@@ -32,7 +32,7 @@ import { observe, pendingRestart, type Observation } from './observe.ts';
 import { readPromise } from './promises.ts';
 import { holdingOf, type Place } from './place.ts';
 import { restoreCommand, writeRestoreScript } from './restore.ts';
-import { readRuntime, writeRuntime } from './runtime.ts';
+import { processKey, readPromotionAsked, readRuntime, writePromotionAsked, writeRuntime } from './runtime.ts';
 import { sameSlots } from './slots.ts';
 import { slotName } from '../decide/goals.ts';
 import { asides } from './steps/clear.ts';
@@ -163,6 +163,7 @@ export class Member {
       promised: promise.position === null ? null : { term: promise.term, ...promise.position },
       current: this.environment.current(),
       leased: !this.#needsLease() || this.environment.leased(),
+      promotionAsked: this.postmaster !== null && (await readPromotionAsked(place.homeDir)) === processKey(this.postmaster.id),
       rewindFailed: this.rewindFailedFor === this.orders.record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
     };
@@ -313,6 +314,7 @@ export class Member {
       goal,
       replication: environment.secrets.replication,
       restoreCommand: restoreCommand(this.#reached),
+      quorum: orders.spec.commit === 'quorum',
       electable: Object.values(orders.spec.members).filter(({ role }) => role === 'primary' || role === 'replica').map(({ name }) => slotName(name)),
       limits: standby ? (await readControlFile(place.dataDir)).limits : null,
     });
@@ -390,6 +392,11 @@ export class Member {
     const fenced = await readFenced(this.place.dir);
     if (as === 'standby' || fenced === null || fenced < term) return;
     throw new PgorbitError('fenced', `${this.place.member} was fenced in term ${fenced} and may not accept writes in term ${term}`);
+  }
+
+  /** To be noted before PostgreSQL is asked: it can't be asked to forget it, and may complete it at any time. */
+  async notePromotion(): Promise<void> {
+    if (this.postmaster !== null) await writePromotionAsked(this.place.homeDir, processKey(this.postmaster.id));
   }
 
   /** A start that was decided before this agent stood still: another may have been promoted meanwhile. */

@@ -20,7 +20,7 @@ const member = { name: 'n1', incarnation: 2, restarts: 3, renewal: 'fresh' as co
 
 const facts = (patch: Partial<Facts> = {}): Facts => ({
   data: { incarnation: 2, term: TERM, standbySignal: false, cleanStop: null }, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: false,
-  startedFor: 3, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, rewindFailed: false, ...patch,
+  startedFor: 3, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, promotionAsked: false, rewindFailed: false, ...patch,
 });
 const next = (kind: Goal['kind'], patch: Partial<Facts> = {}): Step => nextStep({ goal: goalOf(kind), member, term: TERM, facts: facts(patch) });
 const standby = { incarnation: 2, term: TERM, standbySignal: true, cleanStop: null };
@@ -62,7 +62,7 @@ function* everything(): Generator<Facts> {
       // Only a server that answers says whether it is in recovery, and how it is set up; the directory agrees with it.
       const answers = process === 'ready';
       for (const startedFor of [2, 3]) for (const configured of answers ? flags : [false]) for (const accounts of flags) for (const slots of answers ? flags : [false])
-        for (const sessions of answers ? [0, 2] : [null]) for (const leased of flags) yield { data, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased, rewindFailed: false };
+        for (const sessions of answers ? [0, 2] : [null]) for (const leased of flags) yield { data, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased, promotionAsked: false, rewindFailed: false };
     }
 }
 
@@ -150,6 +150,8 @@ describe('a step', () => {
   it('promises once a term, and never while it accepts writes or is about to follow', () => {
     expect(next('promise', { data: standby, inRecovery: true })).toEqual({ do: 'promise' });
     expect(next('promise')).toEqual({ do: 'stop', mode: 'immediate' });
+    expect(next('promise', { data: standby, inRecovery: true, promotionAsked: true }), 'a promotion can not be taken back').toEqual({ do: 'stop', mode: 'immediate' });
+    expect(next('follow', { data: standby, inRecovery: true, promotionAsked: true })).toEqual({ do: 'stop', mode: 'immediate' });
     expect(next('promise', { data: standby, process: 'starting', inRecovery: null })).toEqual({ do: 'nothing', reached: false });
     expect(next('promise', { process: 'none', inRecovery: null, promisedTerm: TERM })).toEqual({ do: 'promise' });
     expect(next('promise', { process: 'none', inRecovery: null, promisedTerm: TERM, promised: { term: TERM, timeline: 1, lsn: '0/1' } })).toEqual({ do: 'nothing', reached: true });

@@ -36,6 +36,8 @@ export interface Facts {
   current: boolean;
   /** The agent may believe that nobody else was promoted; always true where no lease is needed. */
   leased: boolean;
+  /** This very postmaster was asked to promote: it may accept writes at any moment, whatever it says now. */
+  promotionAsked: boolean;
   /** To put the data right was tried for the wanted incarnation, and can't be done. */
   rewindFailed: boolean;
 }
@@ -156,6 +158,7 @@ function follow({ facts, member, term }: StepInput): Step {
   if (facts.process !== 'ready') return waiting;
   // It was a primary: what it is now it becomes by a clean stop and a start as a standby.
   if (facts.inRecovery === false) return { do: 'stop', mode: 'fast' };
+  if (facts.promotionAsked) return { do: 'stop', mode: 'immediate' };
   if (data.term !== term) return { do: 'mark-term' };
   if (!facts.configured) return { do: 'configure' };
   if (facts.startedFor < member.restarts) return { do: 'stop', mode: 'fast' };
@@ -166,7 +169,7 @@ function follow({ facts, member, term }: StepInput): Step {
 /** Whoever accepts writes stops doing so; then no acknowledgement may leave any more; only then it is said what is here. */
 function promise({ facts, term }: StepInput): Step {
   if (facts.process === 'stopping') return finishStop;
-  if (facts.process === 'ready' && facts.inRecovery === false) return { do: 'stop', mode: 'immediate' };
+  if (facts.process === 'ready' && (facts.inRecovery === false || facts.promotionAsked)) return { do: 'stop', mode: 'immediate' };
   // A standby that is only starting may yet connect to its old upstream.
   if (facts.process === 'starting') return facts.data?.standbySignal ? waiting : { do: 'stop', mode: 'immediate' };
   return facts.promised?.term === term ? reached : { do: 'promise' };

@@ -1,7 +1,9 @@
 /** What an agent must remember of a member's last start, so that its own restart starts nothing twice. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readText, writeDurably } from '../../durable.ts';
 import { replaceFile } from '../../engine/files.ts';
+import type { ProcessId } from '../../engine/proc.ts';
 
 export interface Runtime {
   /** The record's `restarts` that postgres was last started for. */
@@ -24,3 +26,13 @@ export async function readRuntime(homeDir: string): Promise<Runtime> {
 export async function writeRuntime(homeDir: string, runtime: Runtime): Promise<void> {
   await replaceFile(fileOf(homeDir), `${JSON.stringify(runtime)}\n`);
 }
+
+const askedFile = (homeDir: string): string => join(homeDir, 'promotion-asked');
+
+/** Tells one process from all others of this machine. */
+export const processKey = ({ pid, startTime, bootId }: ProcessId): string => `${pid} ${startTime} ${bootId}`;
+
+/** The postmaster that was asked to promote last, as processKey(); null for none. */
+export const readPromotionAsked = (homeDir: string): Promise<string | null> => readText(askedFile(homeDir));
+
+export const writePromotionAsked = (homeDir: string, key: string): Promise<void> => writeDurably(askedFile(homeDir), key);

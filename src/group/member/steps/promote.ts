@@ -11,7 +11,10 @@ export async function promote(member: Member, signal: AbortSignal): Promise<void
   const sql = member.sql();
   const inRecovery = async (): Promise<boolean> =>
     (await sql.query<{ recovery: boolean }>('select pg_is_in_recovery() as recovery'))[0]?.recovery !== false;
-  if (await inRecovery()) await sql.query('select pg_promote(false)');
+  if (await inRecovery()) {
+    await member.notePromotion();
+    await sql.query('select pg_promote(false)');
+  }
   const started = performance.now();
   while (await inRecovery()) {
     if (performance.now() - started > PROMOTE_MS) {
