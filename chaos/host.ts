@@ -11,6 +11,8 @@ import { inside, processesIn, type Node } from './net/network.ts';
 
 const DISK = '768m';
 const BALLAST = 'ballast';
+/** Enough to come down from the whole disk to its last block, and some that fail. */
+const FILL_STEPS = 40;
 
 export class ChaosHost {
   readonly node: Node;
@@ -125,10 +127,11 @@ export class ChaosHost {
   /** Leaves no byte free on the host's disk. */
   async fillDisk(): Promise<void> {
     this.#fills += 1;
-    for (let i = 0; i < 20; i += 1) {
+    for (let i = 0; i < FILL_STEPS; i += 1) {
       const { bavail, bsize } = await statfs(this.home);
       if (bavail === 0) return;
-      await runProgram('fallocate', ['-l', String(bavail * bsize), join(this.home, `${BALLAST}.${this.#fills}.${i}`)]);
+      // By halves: others write meanwhile, and what does not fit as a whole is given back as a whole.
+      await runProgram('fallocate', ['-l', String(Math.ceil(bavail / 2) * bsize), join(this.home, `${BALLAST}.${this.#fills}.${i}`)]);
     }
   }
 
