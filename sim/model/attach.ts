@@ -41,6 +41,8 @@ export function* attachByClone(member: ModelMember, order: AttachOrder, signal: 
   const source = disks.folders.get(goal.upstream.member)?.data;
   if (!source) throw new StepError('postgres-failed', `${goal.upstream.member} has no data to clone`);
   if (member.folder !== undefined) throw new StepError('unsafe', `${member.name}'s folder exists`);
+  // A file system writes out what it clones.
+  source.flushed = source.wal.length;
   disks.folders.set(member.name, { host: member.agent.host, marker: { member: member.name, incarnation: 0, term: order.term }, fenced: null, lock: null, data: cloneData(source) });
   yield* finish(member, order);
 }
