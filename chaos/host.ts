@@ -70,11 +70,11 @@ export class ChaosHost {
     return (await runningAgent(this.agentDir))?.pid ?? null;
   }
 
-  /** Starts the agent where it should run and does not. True when it was started. */
-  async supervise(): Promise<boolean> {
-    if (this.#frozen > 0 || performance.now() < this.#restartAt || (await this.agentPid()) !== null) return false;
-    await this.cli('agent', '--background', '--cluster', this.#cluster, '--host', this.name);
-    return true;
+  /** Starts the agent where it should run and does not. In words what came of it; null where there was nothing to do. */
+  async supervise(): Promise<string | null> {
+    if (this.#frozen > 0 || performance.now() < this.#restartAt || (await this.agentPid()) !== null) return null;
+    const { code, ms, stderr } = await this.cli('agent', '--background', '--cluster', this.#cluster, '--host', this.name);
+    return `starting the agent of ${this.name} ended with ${code} after ${(ms / 1000).toFixed(1)} s${code === 0 ? '' : `: ${stderr.trim().split('\n').at(-1)}`}`;
   }
 
   /** No wait for the next start of the agent any more. */

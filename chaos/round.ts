@@ -66,7 +66,8 @@ export async function playRound(stage: Stage, options: { seed: number; longest: 
     observe(life, stage, evidence);
     for (const host of cluster.hosts) {
       life.every(SUPERVISE_MS, 'starting an agent', async () => {
-        if (await host.supervise()) note(`the agent of ${host.name} was started`);
+        const outcome = await host.supervise();
+        if (outcome !== null) note(outcome);
       });
     }
 
