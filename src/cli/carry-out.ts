@@ -8,6 +8,7 @@ import type { StatusDocument } from '../agent/api.ts';
 import { PgorbitError } from '../errors.ts';
 import type { ClusterSpec } from '../group/model.ts';
 import { adminDir, agentDir, raftDir } from '../home.ts';
+import { isHalfRestored } from './backup/restoring.ts';
 import { readApplied, sha256, writeApplied, writeCluster, writeManifest, type ClusterFile } from './admin.ts';
 import { Cluster } from './cluster.ts';
 import { Interrupted, type Context, type Deadline } from './context.ts';
@@ -36,11 +37,18 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
     if (context.signal.aborted) throw new Interrupted();
     progress.step(text);
   };
+  if (wish.founding === undefined && (await isHalfRestored(context.home, wish.spec.cluster))) {
+    throw new PgorbitError('unsafe', `cluster ${wish.spec.cluster} is only half restored`, { hint: 'run `pgorbit restore` again, or `pgorbit destroy`' });
+  }
   step('identity');
   let file = await settleIdentity(context, plan, plan.present.file);
   let restart = await makeIdentity(context.home, file, (request) => signElsewhere(context, file, request));
   step('volumes');
   await makeVolumes(context, file.cluster);
+  if (wish.founding !== undefined) {
+    await wish.founding.prepare(file.clusterId);
+    deadline = context.deadline(deadline.limitMs);
+  }
   step(file.agents.length === 1 ? 'agent' : `${file.agents.length} agents`);
   for (let left = PORT_TRIES; ; left -= 1) {
     try {
@@ -158,7 +166,7 @@ async function apply(context: Context, cluster: Cluster, { wish, present }: Plan
     await cluster.call('POST /v1/apply', {
       revision,
       document: { id: cluster.file.clusterId, manifest: wish.input.text, spec, stopped: false },
-      ...(document === null ? { secrets: drawSecrets() } : {}),
+      ...(document === null ? { secrets: wish.founding?.secrets ?? drawSecrets() } : {}),
       ...(authority === null ? {} : { authority }),
     });
   }

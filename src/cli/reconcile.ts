@@ -4,7 +4,7 @@
  */
 import type { StatusDocument } from '../agent/api.ts';
 import { PgorbitError } from '../errors.ts';
-import type { ClusterSpec } from '../group/model.ts';
+import type { ClusterSpec, SecretsDocument } from '../group/model.ts';
 import { clusterDir } from '../home.ts';
 import { diffSpecs, formatChanges, type Change } from '../manifest/diff.ts';
 import { notesOn } from '../manifest/notes.ts';
@@ -37,6 +37,8 @@ export interface Wish {
   invited?: readonly string[];
   /** Tell how hosts that have not joined yet do so, and wait for them. */
   awaitHosts?: boolean;
+  /** For a new cluster whose first member's data come from elsewhere: made before its agent starts, with these accounts in them. */
+  founding?: { secrets: SecretsDocument; prepare: (clusterId: string) => Promise<void> };
   /** Write the text into the user's file as well, where that still holds what was applied last. */
   edited: boolean;
 }

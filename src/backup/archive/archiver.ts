@@ -67,12 +67,12 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
           wanted: async () => (system === null ? null : newestEnd(system)),
           onStreaming: (timeline) => {
             streamed = true;
-            waiting = '';
             onEvent({ kind: 'streaming', member: source.member, timeline, slot, dir: system === null ? store.where : system.path('wal') });
           },
           onFlushed: (writer) => {
             const lsn = `${writer.timeline}:${formatLsn(writer.flushed)}`;
             if (lsn !== announced) onEvent({ kind: 'archived', timeline: writer.timeline, lsn: formatLsn(writer.flushed) });
+            if (lsn !== announced) waiting = '';
             announced = lsn;
           },
         });

@@ -2,6 +2,7 @@
 import { PgorbitError } from '../../errors.ts';
 import { parseHistory, switchpointOf, timelineSpans, type TimelineHistory } from '../../wal/history.ts';
 import { formatLsn, segmentStart } from '../../wal/lsn.ts';
+import { parseError } from '../../wire/backend.ts';
 import { ReplicationClient, UpstreamError } from '../../wire/client.ts';
 import { copyData, copyDone } from '../../wire/frontend.ts';
 import { parseSenderMessage, standbyStatus } from '../../wire/replication.ts';
@@ -171,6 +172,7 @@ async function stream(options: SessionOptions, client: ReplicationClient, writer
         client.write(copyDone());
         return finish();
       }
+      if (type === 'E') throw new UpstreamError(client.where, parseError(payload));
       if (type !== 'd') throw new PgorbitError('host-unreachable', `${client.where} stopped streaming`);
       const message = parseSenderMessage(payload);
       if (message.kind === 'wal') writer.write(message.start, message.data);

@@ -126,7 +126,8 @@ async function copy(options: BaseBackupOptions, client: ReplicationClient, memor
 /** Until the stream opens: the server makes a checkpoint and adds up what it has. */
 async function beginBackup(options: BaseBackupOptions, client: ReplicationClient): Promise<Begin> {
   // Without it a copy of hours fails at its end, because the WAL of its beginning is gone. The slot ends with the connection.
-  if (options.wal) await client.command(`CREATE_REPLICATION_SLOT "pgorbit_copy_${randomBytes(6).toString('hex')}" TEMPORARY PHYSICAL ( RESERVE_WAL )`);
+  // Names that begin with pgorbit_ are the members': an agent drops those that it does not know, and cuts who uses them.
+  if (options.wal) await client.command(`CREATE_REPLICATION_SLOT "copy_${randomBytes(6).toString('hex')}" TEMPORARY PHYSICAL ( RESERVE_WAL )`);
   const answer = await client.command(baseBackupCommand({ ...options, checksums: CHECKSUMS }));
   if (answer.kind !== 'copy-out') throw new PgorbitError('operation-failed', `${client.where} does not answer BASE_BACKUP with a copy`, { hint: 'is this a PostgreSQL server of version 15 to 18?' });
   return parseBegin(answer.rows);

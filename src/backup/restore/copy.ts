@@ -1,0 +1,63 @@
+/** Copies the data of a backup to where a server will run on it. */
+import { chmod, chown, constants, copyFile, mkdir, readdir, stat } from 'node:fs/promises';
+import { syncTree } from '../../engine/files.ts';
+import type { OsUser } from '../../engine/osuser.ts';
+import { PgorbitError } from '../../errors.ts';
+import { explainStore } from '../folder-store.ts';
+
+const FILES_AT_ONCE = 3;
+
+export interface CopyOptions {
+  from: string;
+  /** Made here; its parent exists. */
+  to: string;
+  owner: OsUser | null;
+  /** Bytes. */
+  onProgress: (done: number) => void;
+  signal: AbortSignal;
+}
+
+/** Durable when it resolves. Shares blocks where the file system can. Throws PgorbitError, and what the signal was aborted with. */
+export async function copyData(options: CopyOptions): Promise<void> {
+  const { from, to, owner, signal } = options;
+  const files: string[] = [];
+  let done = 0;
+  const give = async (path: Buffer, mode: number): Promise<void> => {
+    await chmod(path, mode);
+    if (owner !== null) await chown(path, owner.uid, owner.gid);
+  };
+  const folder = async (path: string): Promise<void> => {
+    signal.throwIfAborted();
+    await mkdir(inside(to, path), { mode: 0o700 });
+    await give(inside(to, path), 0o700);
+    for (const entry of await readdir(inside(from, path), { withFileTypes: true, encoding: 'latin1' })) {
+      const below = path === '' ? entry.name : `${path}/${entry.name}`;
+      if (entry.isDirectory()) await folder(below);
+      else if (entry.isFile()) files.push(below);
+      else throw new PgorbitError('backup-damaged', `${from}/${below} is neither a file nor a folder`);
+    }
+  };
+  const worker = async (): Promise<void> => {
+    for (let path = files.pop(); path !== undefined; path = files.pop()) {
+      signal.throwIfAborted();
+      await copyFile(inside(from, path), inside(to, path), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      await give(inside(to, path), 0o600);
+      done += (await stat(inside(to, path))).size;
+      options.onProgress(done);
+    }
+  };
+  try {
+    await folder('');
+    const results = await Promise.allSettled(Array.from({ length: FILES_AT_ONCE }, worker));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    await syncTree(to);
+  } catch (error) {
+    throw explainStore(error, to);
+  }
+}
+
+/** Names are bytes, one char each (Latin-1). */
+function inside(dir: string, path: string): Buffer {
+  return path === '' ? Buffer.from(dir) : Buffer.concat([Buffer.from(`${dir}/`), Buffer.from(path, 'latin1')]);
+}
