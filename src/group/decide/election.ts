@@ -50,9 +50,9 @@ export function elect(context: Context): boolean {
   if (set === null || !promotion.predecessors.every((writer) => isOver(context, writer))) return false;
   const best = set.toSorted((a, b) => comparePositions(b.position, a.position))[0];
   if (best === undefined) return false;
-  // Who is down serves nobody: it becomes the primary itself, or is waited for.
+  // Who is down serves nobody: it becomes the primary itself, though the manifest may have left it out, or is waited for.
   const serves = context.report(best.member.name)?.ready === true;
-  const candidate = serves ? choose(context, promotion, set) : isCandidate(context, best.member) ? best : choose(context, promotion, set);
+  const candidate = serves || best.member.role !== 'replica' ? choose(context, promotion, set) : best;
   if (candidate === undefined) return false;
   const behind = comparePositions(candidate.position, best.position) < 0;
   if (behind && !serves) return false;
