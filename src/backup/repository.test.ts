@@ -75,6 +75,14 @@ describe('chooseSystem', () => {
     expect((await chooseSystem(store, 'bank')).name).toBe('bank-main-8');
     expect(await errorOf(chooseSystem(store, 'mill'))).toMatchObject({ code: 'no-such-backup' });
   });
+
+  it('does not take another cluster for it whose name begins alike', async () => {
+    const store = new FolderStore(dir);
+    await withBackups(store, [INFO]);
+    await store.put('shop-east-main-9/backups/20261121T113005Z-full/backup.json', encodeInfo({ ...INFO, cluster: 'shop-east' }));
+    expect((await chooseSystem(store, 'shop')).name).toBe('shop-main-7');
+    expect((await chooseSystem(store, 'shop-east')).name).toBe('shop-east-main-9');
+  });
 });
 
 describe('backup.json', () => {

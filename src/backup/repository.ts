@@ -123,10 +123,22 @@ export class SystemFolder {
   }
 }
 
+/** Those of one cluster. The name of a folder begins with it, but so may another cluster's: what lies in it knows. */
+export async function systemsOf(all: readonly SystemFolder[], cluster: string): Promise<SystemFolder[]> {
+  const found: SystemFolder[] = [];
+  for (const system of all) {
+    if (!system.name.startsWith(`${cluster}-`)) continue;
+    const newest = (await system.labels()).at(-1);
+    const info = newest === undefined ? null : await system.info(newest).catch(() => null);
+    if (info === null || info.cluster === cluster) found.push(system);
+  }
+  return found;
+}
+
 /** The one system that is meant: the named cluster's, or the only one. Throws `no-such-backup` or `usage`. */
 export async function chooseSystem(store: FolderStore, cluster: string | undefined): Promise<SystemFolder> {
   const all = await SystemFolder.all(store);
-  const found = cluster === undefined ? all : all.filter((system) => system.name.startsWith(`${cluster}-`));
+  const found = cluster === undefined ? all : await systemsOf(all, cluster);
   const [only, ...more] = found;
   if (only === undefined) throw new PgorbitError('no-such-backup', `${store.where} holds no backup${cluster === undefined ? '' : ` of cluster ${cluster}`}`, { hint: all.length === 0 ? '`pgorbit backup --to FOLDER` takes the first' : `it has those of ${all.map((system) => system.name).join(', ')}` });
   if (more.length > 0) throw new PgorbitError('usage', `${store.where} holds backups of ${found.length} database systems, and none was named`, { hint: `--cluster says which: ${found.map((system) => system.name).join(', ')}` });

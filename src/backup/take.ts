@@ -74,11 +74,17 @@ export async function takeBackup(options: TakeOptions): Promise<{ system: System
       return { system, info };
     } catch (error) {
       await rm(fresh, { recursive: true, force: true });
-      throw explainStore(error, fresh);
+      throw explainBreak(explainStore(error, fresh));
     }
   } finally {
     await release();
   }
+}
+
+/** A lost connection says only that it is lost. */
+function explainBreak(error: unknown): unknown {
+  if (!(error instanceof PgorbitError) || error.code !== 'host-unreachable') return error;
+  return new PgorbitError('host-unreachable', `the backup broke off: ${error.message}`, { hint: 'nothing of it was kept; run it again once the server answers (`pgorbit status`)', cause: error });
 }
 
 async function identify({ source, signal }: TakeOptions): Promise<Identity> {

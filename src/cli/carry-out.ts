@@ -40,6 +40,7 @@ export async function carryOut(context: Context, plan: Plan, deadline: Deadline)
   if (wish.founding === undefined && (await isHalfRestored(context.home, wish.spec.cluster))) {
     throw new PgorbitError('unsafe', `cluster ${wish.spec.cluster} is only half restored`, { hint: 'run `pgorbit restore` again, or `pgorbit destroy`' });
   }
+  await wish.founding?.begin();
   step('identity');
   let file = await settleIdentity(context, plan, plan.present.file);
   let restart = await makeIdentity(context.home, file, (request) => signElsewhere(context, file, request));

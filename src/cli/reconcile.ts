@@ -37,8 +37,11 @@ export interface Wish {
   invited?: readonly string[];
   /** Tell how hosts that have not joined yet do so, and wait for them. */
   awaitHosts?: boolean;
-  /** For a new cluster whose first member's data come from elsewhere: made before its agent starts, with these accounts in them. */
-  founding?: { secrets: SecretsDocument; prepare: (clusterId: string) => Promise<void> };
+  /**
+   * For a new cluster whose first member's data come from elsewhere: made before its agent starts, with these accounts in
+   * them. `begin` comes before anything else is made.
+   */
+  founding?: { secrets: SecretsDocument; begin: () => Promise<void>; prepare: (clusterId: string) => Promise<void> };
   /** Write the text into the user's file as well, where that still holds what was applied last. */
   edited: boolean;
 }

@@ -45,7 +45,7 @@ export async function restoreAs(context: Context, wish: RestoreWish): Promise<Ou
   try {
     const outcome = await reconcile(context, {
       input, spec, demo: null, command: 'restore', dryRun: false, restart: true, revision: null, edited: false,
-      founding: { secrets, prepare: (clusterId) => makeData(context, wish, { spec, verdict, secrets, clusterId }) },
+      founding: { secrets, begin: () => markRestoring(context.home, cluster, info.label), prepare: (clusterId) => makeData(context, wish, { spec, verdict, secrets, clusterId }) },
     });
     await forgetRestoring(context.home, cluster);
     return outcome;
@@ -68,7 +68,6 @@ interface Making {
 async function makeData(context: Context, wish: RestoreWish, { spec, verdict, secrets, clusterId }: Making): Promise<void> {
   const { system, info, target } = wish;
   const { home, progress } = context;
-  await markRestoring(home, spec.cluster, info.label);
   const group = Object.values(spec.groups)[0]!;
   const member = Object.values(group.members)[0]!;
   const place = placeOf({ home, volume: null, own: null, cluster: spec.cluster, clusterId, group: group.name, member: member.name, host: member.host });

@@ -40,7 +40,9 @@ export async function makeWay(context: Context, cluster: string): Promise<void> 
 export async function clearHalfRestored(context: Context, cluster: string): Promise<void> {
   const lock = await takeLock(clusterDir(context.home, cluster), 'restore');
   try {
-    if (await isHalfRestored(context.home, cluster)) await destroyCluster(context, cluster, context.deadline(DESTROY_MS));
+    if (!(await isHalfRestored(context.home, cluster))) return;
+    if ((await readCluster(context.home, cluster)) === null) await forgetRestoring(context.home, cluster);
+    else await destroyCluster(context, cluster, context.deadline(DESTROY_MS));
   } finally {
     await lock.release();
   }

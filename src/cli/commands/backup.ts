@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { pruneBackups, removeBackup, type Removed } from '../../backup/remove.ts';
-import { SystemFolder, chooseSystem } from '../../backup/repository.ts';
+import { SystemFolder, chooseSystem, systemsOf } from '../../backup/repository.ts';
 import { chainOf, verifyStored } from '../../backup/verify.ts';
 import { PgorbitError } from '../../errors.ts';
 import { formatLsn } from '../../wal/lsn.ts';
@@ -75,7 +75,8 @@ function list(command: Command, declare: Declare): void {
   command.option('--from <folder>', 'the repository (default: PGORBIT_BACKUPS)');
   declare<{ from?: string }>(command, 'pgorbit backup ls --from /srv/backups', async (context, _operands, options) => {
     const store = await repositoryOf(context, '--from', options.from);
-    const systems = (await SystemFolder.all(store)).filter((system) => context.wantedCluster === undefined || system.name.startsWith(`${context.wantedCluster}-`));
+    const all = await SystemFolder.all(store);
+    const systems = context.wantedCluster === undefined ? all : await systemsOf(all, context.wantedCluster);
     const listed: Listed[] = [];
     const damaged: { path: string; message: string }[] = [];
     for (const system of systems) {
