@@ -109,7 +109,7 @@ export class ModelMember {
       startedFor: whole !== null && runtime.incarnation === whole.incarnation ? runtime.restarts : 0,
       configured: process === 'ready' && this.#reloadedFor === record.reloads && this.#configuredAs === this.configuration(),
       accounts: whole?.data.accounts ?? false,
-      slots: observation !== null && sameSlots(observation.slots, goal.kind === 'primary' ? goal.slots : []),
+      slots: observation !== null && sameSlots(observation.slots, goal.kind === 'primary' || goal.kind === 'follow' ? (goal.slots ?? []) : []),
       sessions: observation?.sessions ?? null,
       checkpointed: this.checkpointedFor === this.checkpointKey(),
       promisedTerm: home.promised.term,

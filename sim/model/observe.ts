@@ -20,6 +20,7 @@ export function observe(server: ModelPostgres): Observation {
     systemIdentifier: data.systemIdentifier,
     synchronousNames: server.inRecovery ? null : server.conf.synchronousNames,
     followers: server.streams.map((one) => ({ name: one.name, replay: lsnOf(one.replayed), flush: one.flushed === null ? null : lsnOf(one.flushed), synchronous: false })),
+    retained: {},
     slots: [...data.slots].sort(),
     pendingRestart: [],
   };

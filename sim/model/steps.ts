@@ -44,7 +44,7 @@ export function* perform(member: ModelMember, step: Step, signal: SimSignal): Wo
       member.reload();
       return;
     case 'sync-slots':
-      return yield* syncSlots(member, 'slots' in orders.goal ? orders.goal.slots : []);
+      return yield* syncSlots(member, 'slots' in orders.goal ? (orders.goal.slots ?? []) : []);
     case 'mark-term':
       yield* member.pause();
       member.markTerm(orders.term);

@@ -15,7 +15,7 @@ export interface Topology {
 
 export const NAMES = ['n1', 'n2', 'n3', 'n4', 'n5'];
 
-export const memberSpec = (name: string, host: string, role: Role): MemberSpec => ({ name, host, role, port: 5431 + NAMES.indexOf(name), volume: null, path: null });
+export const memberSpec = (name: string, host: string, role: Role): MemberSpec => ({ name, host, role, port: 5431 + NAMES.indexOf(name), volume: null, path: null, source: null, rate: null });
 
 /** @param name null: the seed draws it. */
 export function drawTopology(random: Prng, name: TopologyName | null): Topology {

@@ -9,6 +9,8 @@ import type { RotationStep } from './identity/authority-document.ts';
 import type { CertificateRequest } from './identity/request.ts';
 import type { ErrorReport } from '../errors.ts';
 import type { ClusterSpec, DriverName, OperateRequest, OperationResult, SecretsDocument } from '../group/model.ts';
+import type { DrillCheck, DrillResult } from '../group/member/drill.ts';
+import type { NewOwner, Parted } from '../group/member/parted.ts';
 import type { OrbitEvent } from '../observe/event.ts';
 
 /** The document at SPEC_KEY: the manifest in force, and what was settled when it was applied. */
@@ -76,6 +78,10 @@ export interface MemberStatus {
   lsn: string | null;
   lagBytes: number | null;
   lagMs: number | null;
+  /** Whom it follows; null for a primary, and while it follows nobody. */
+  upstream: string | null;
+  /** How much WAL its slot keeps on its upstream, bytes; null where there is no slot. */
+  retainedBytes: number | null;
   /** It counts in elections and, unless it is the primary, for commits: a member of a group with `commit: quorum` that keeps up. */
   voter: boolean;
   synchronous: boolean;
@@ -91,6 +97,16 @@ export interface VolumeStatus {
   bytes: { total: number; free: number; shared: number; logical: number };
   members: { name: string; exclusive: number; logical: number }[];
   warning: string | null;
+}
+
+/** What a standby takes along that leaves its cluster. */
+export interface Departure {
+  parted: Parted;
+  /** The folder that holds PGDATA as `data`. */
+  dir: string;
+  /** It lies in the agent's home, and has to be moved to the new cluster's. */
+  inHome: boolean;
+  secrets: SecretsDocument;
 }
 
 /** What a newcomer is given. PEM. */
@@ -117,6 +133,12 @@ export interface Calls {
   'POST /v1/port': { request: { address: string; from: number; except: number[]; exactly: boolean }; answer: { port: number | null } };
   /** Log lines of a member, newest last. `offset` is where the next call goes on; -1 starts `lines` from the end. */
   'GET /v1/logs': { request: { group: string; member: string; offset: string; lines: string }; answer: { text: string; offset: number } };
+  /** What this very agent knows of its cluster, whether or not anybody leads. */
+  'GET /v1/here': { request: Record<string, never>; answer: { document: ClusterDocument | null; parted: { group: string; member: string; owner: NewOwner }[] } };
+  /** A standby of this agent's host becomes the beginning of another cluster: it is promoted, stopped, and marked as that one's. */
+  'POST /v1/part': { request: { group: string; member: string; owner: NewOwner }; answer: Departure };
+  /** A copy of a standby of this agent's host is promoted aside, asked, and thrown away. */
+  'POST /v1/drill': { request: { group: string; member: string; checks: DrillCheck[]; database: string }; answer: DrillResult };
   'POST /v1/volume/reclaim': { request: { volume: string }; answer: { freed: number; segments: number } };
   'POST /v1/volume/usage': { request: { volume: string }; answer: VolumeStatus };
   /** Ends the agent; its members go on, unless `stopMembers`. With `leave` it is no agent of the cluster any more. */

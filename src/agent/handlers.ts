@@ -37,6 +37,13 @@ function ownHandlers(agent: Agent): Handlers {
       const file = join(memberDir(agent.home, agent.config.cluster, agent.config.host, group, member), 'log', 'postgresql.log');
       return readLog(file, Number(offset), Number(lines));
     },
+    'GET /v1/here': async () => ({ document: agent.view.cluster?.document ?? null, parted: agent.members.parted() }),
+    'POST /v1/part': async ({ group, member, owner }) => {
+      const { secrets } = agent.view;
+      if (secrets === null) throw new PgorbitError('state-conflict', `the agent of ${agent.config.host} does not know its cluster's accounts yet`, { hint: 'try again in a moment' });
+      return { ...(await agent.members.part(group, member, owner)), secrets };
+    },
+    'POST /v1/drill': async ({ group, member, checks, database }, { signal }) => agent.members.drill(group, member, checks, database, signal),
     'POST /v1/shutdown': async ({ stopMembers, leave }) => {
       agent.shutDown({ stopMembers, leave: leave === true });
       return {};

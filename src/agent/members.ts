@@ -1,5 +1,7 @@
 /** The members that live on this host: a runner for each, with the orders that the documents hold. */
+import type { Departure } from './api.ts';
 import type { ClusterView } from './documents.ts';
+import { PgorbitError } from '../errors.ts';
 import type { HostVolumes } from './volumes.ts';
 import { dirname } from 'node:path';
 import { findEngine, type Engine } from '../engine/find.ts';
@@ -8,8 +10,13 @@ import { leaseMs } from '../group/decide/context.ts';
 import { LoggerRunner } from '../group/logger/runner.ts';
 import type { ClusterSpec, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
 import type { Orders } from '../group/member/member.ts';
+import { clearDrill, drill, type DrillCheck, type DrillResult } from '../group/member/drill.ts';
+import { PartedRunner } from '../group/member/parted-runner.ts';
+import { readParted, type NewOwner } from '../group/member/parted.ts';
+import { part } from '../group/member/steps/part.ts';
 import { placeOf, type Place } from '../group/member/place.ts';
 import { MemberRunner } from '../group/member/runner.ts';
+import { volumeOf } from '../group/on-volume.ts';
 import type { LocalMember } from '../group/views/feed.ts';
 import { holdWal, showViews, type Upkeep } from './upkeep.ts';
 import { volumeMemberDir } from '../home.ts';
@@ -59,6 +66,9 @@ export class HostMembers {
   #updating: Promise<void> = Promise.resolve();
   #stopped = false;
   #current = false;
+  readonly #drills = new Set<string>();
+  /** Ends departures and drills with the agent. */
+  readonly #parting = new AbortController();
 
   constructor(options: HostMembersOptions) {
     this.#options = options;
@@ -75,6 +85,11 @@ export class HostMembers {
   /** The data directories of this host's PostgreSQL members. */
   dataFolders(): LocalMember[] {
     return [...this.#running.values()].filter(({ runner }) => runner instanceof MemberRunner).map(({ place }) => ({ group: place.group, member: place.member, dataDir: place.dataDir }));
+  }
+
+  /** Standbys of this host that left, and whose their data are now. */
+  parted(): { group: string; member: string; owner: NewOwner }[] {
+    return [...this.#running.values()].flatMap(({ runner, place: { group, member } }) => (runner instanceof PartedRunner ? [{ group, member, owner: runner.owner }] : []));
   }
 
   /** What members need from time to time, and no step towards a goal waits for. */
@@ -168,7 +183,11 @@ export class HostMembers {
     const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(record.group), current: () => this.#current };
     let runner: Runner;
     let upkeep: Upkeep;
-    if (member.role === 'logger') {
+    const parted = await readParted(place.homeDir);
+    if (parted?.done) {
+      upkeep = async () => undefined;
+      runner = new PartedRunner(place, parted.owner, orders, onReport);
+    } else if (member.role === 'logger') {
       const logger = new LoggerRunner(place, environment, orders, onReport);
       upkeep = () => holdWal(logger);
       runner = logger;
@@ -176,6 +195,8 @@ export class HostMembers {
       const postgres = new MemberRunner(place, environment, orders, onReport);
       upkeep = showViews(postgres);
       runner = postgres;
+      // What a drill left when its agent died.
+      if (member.role === 'standby') await clearDrill(postgres.member);
     }
     const life = new Lifecycle((error, what) => log.error({ err: error, what }, 'a member failed in the background'));
     life.every(60_000, 'log rotation', async () => {
@@ -185,18 +206,64 @@ export class HostMembers {
     this.#running.set(key, { place, upkeep, leased: false, runner, life });
   }
 
+  /**
+   * A standby becomes the beginning of the cluster `owner`. From the first moment on nothing runs it but this; when it
+   * fails the member goes on as before.
+   * @throws `no-such-member`, `usage` for a member that is no standby, `unsafe`, and what its server throws.
+   */
+  async part(group: string, name: string, owner: NewOwner): Promise<Pick<Departure, 'parted' | 'dir' | 'inHome'>> {
+    const key = `${group}/${name}`;
+    const running = this.#running.get(key);
+    if (running === undefined) throw new PgorbitError('no-such-member', `${name} of group ${group} does not run on ${this.#options.host}`);
+    const { place, runner, life } = running;
+    if (runner instanceof MemberRunner) {
+      if (runner.member.orders.record.role !== 'standby') throw new PgorbitError('usage', `${name} is no standby`);
+      await life.stop();
+      try {
+        await part(runner.member, owner, this.#parting.signal);
+      } finally {
+        await runner.member.release();
+        this.#running.delete(key);
+        await this.update();
+      }
+    }
+    const parted = await readParted(place.homeDir);
+    if (parted === null || parted.owner.cluster !== owner.cluster) {
+      throw new PgorbitError('unsafe', `${name} became the cluster ${parted?.owner.cluster ?? ''} before`, { hint: `pgorbit promote ${name} --as ${parted?.owner.cluster ?? ''}` });
+    }
+    return { parted, dir: place.dir, inHome: place.dir.startsWith(`${place.homeDir}/`) };
+  }
+
+  /**
+   * Rehearses the promotion of a standby on a copy; one at a time a standby.
+   * @throws `no-such-member`, `usage`, `state-conflict` while another drill runs, and as drill()
+   */
+  async drill(group: string, name: string, checks: readonly DrillCheck[], database: string, signal: AbortSignal): Promise<DrillResult> {
+    const key = `${group}/${name}`;
+    const runner = this.#running.get(key)?.runner;
+    if (!(runner instanceof MemberRunner)) throw new PgorbitError('no-such-member', `${name} of group ${group} does not run on ${this.#options.host}`);
+    if (runner.member.orders.record.role !== 'standby') throw new PgorbitError('usage', `${name} is no standby`);
+    if (runner.member.observation?.inRecovery !== true) throw new PgorbitError('unsafe', `${name} does not run: there is nothing to copy`, { hint: '`pgorbit status` shows how far it is' });
+    if (this.#drills.has(key)) throw new PgorbitError('state-conflict', `a drill of ${name} is under way`, { hint: 'wait for its end' });
+    this.#drills.add(key);
+    try {
+      const result = await drill(runner.member, checks, database, AbortSignal.any([signal, this.#parting.signal]));
+      runner.member.tell({ level: 'info', kind: 'drill', message: `a copy of ${name} accepted writes after ${result.seconds.answered.toFixed(1)} s, with everything up to ${result.point.lsn}` });
+      return result;
+    } finally {
+      this.#drills.delete(key);
+    }
+  }
+
   /** Where the member lives: on the group's volume, or in a folder of its own, which may lie on another volume. */
   async #settle(spec: ClusterSpec, clusterId: string, group: GroupSpec, member: MemberRecord): Promise<{ place: Place; volume: Volume }> {
     const { home, host, volumes } = this.#options;
     const input = { home, cluster: spec.cluster, clusterId, group: group.name, member: member.name, host };
     const wanted = group.members[member.name];
-    const onGroups = group.volume !== null && member.role !== 'logger' && wanted?.volume == null && wanted?.path == null;
-    if (onGroups && group.volume !== null) {
-      const volume = await volumes.open(group.volume);
-      return { volume, place: placeOf({ ...input, volume: volume.path }) };
-    }
-    if (wanted?.volume != null) {
-      const volume = await volumes.open(wanted.volume);
+    const name = volumeOf(group, member);
+    if (name !== null) {
+      const volume = await volumes.open(name);
+      if (wanted?.volume == null) return { volume, place: placeOf({ ...input, volume: volume.path }) };
       return { volume, place: placeOf({ ...input, volume: null, own: volumeMemberDir(volume.path, spec.cluster, group.name, member.name) }) };
     }
     const place = placeOf({ ...input, volume: null, own: wanted?.path ?? null });
@@ -212,6 +279,7 @@ export class HostMembers {
   /** Ends the runners; with `halt` also their postgres, cleanly. */
   async stop(halt: boolean): Promise<void> {
     this.#stopped = true;
+    this.#parting.abort();
     await this.#updating;
     const all = [...this.#running.values()];
     await Promise.all(all.map(({ life }) => life.stop()));

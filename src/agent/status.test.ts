@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Scene } from '../group/testing/build.ts';
+import { memberRecord, memberSpec, Scene } from '../group/testing/build.ts';
 import type { ClusterDocument } from './api.ts';
 import { statusOf, type StatusInput } from './status.ts';
 
@@ -40,6 +40,21 @@ describe('the status of a group', () => {
   it('does not believe a receiver that the primary does not know', () => {
     const scene = new Scene().report('n2', { streamingFrom: null });
     expect(group(statusAt(scene)).members[1]).toMatchObject({ name: 'n2', state: 'catching-up' });
+  });
+
+  it('shows whom a standby follows, and what its slot there holds back', () => {
+    const scene = new Scene();
+    scene.spec.members['n3'] = memberSpec('n3', { role: 'standby', source: 'n2' });
+    scene.record!.members['n3'] = memberRecord('n3', { role: 'standby', joined: false });
+    scene.report('n3', { streamingFrom: null });
+    scene.decide();
+    scene.cascades['n3'] = 'n2';
+    scene.report('n3', { streamingFrom: 'x:1' }).report('n2', { retained: { pgorbit_n3: 4096 } });
+    scene.decide();
+    const members = group(statusAt(scene)).members.map(({ name, state, upstream, retainedBytes }) => ({ name, state, upstream, retainedBytes }));
+    expect(members).toEqual([
+      { name: 'n1', state: 'running', upstream: null, retainedBytes: null }, { name: 'n2', state: 'streaming', upstream: 'n1', retainedBytes: null }, { name: 'n3', state: 'streaming', upstream: 'n2', retainedBytes: 4096 },
+    ]);
   });
 
   it('is down with the primary, and says why', () => {

@@ -2,6 +2,7 @@
 import type { AgentStatus, ClusterDocument, GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from './api.ts';
 import type { AgentAddress } from './config.ts';
 import { FRESH_MS, type Seen } from '../group/decide/context.ts';
+import { slotName } from '../group/decide/goals.ts';
 import { acknowledgementsOf } from '../group/decide/quorum.ts';
 import type { Follower, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
 import { lsnDiff, parseLsn } from '../wal/lsn.ts';
@@ -51,7 +52,7 @@ function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
     return seen !== undefined && input.now - seen.at <= FRESH_MS ? seen.report : null;
   };
   const primary = record?.primary == null ? null : reportOf(record.primary);
-  const members = Object.values(record?.members ?? {}).map((member) => memberStatus(member, record!, reportOf(member.name), primary));
+  const members = Object.values(record?.members ?? {}).map((member) => memberStatus(member, record!, reportOf, primary));
   for (const wanted of Object.values(spec.members)) {
     if (record?.members[wanted.name] === undefined) members.push(absent(wanted.name, wanted.role, wanted.host, input.document?.spec.hosts[wanted.host]?.address ?? '', wanted.port ?? 0));
   }
@@ -63,22 +64,27 @@ function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
   };
 }
 
-function memberStatus(member: MemberRecord, record: GroupRecord, report: MemberReport | null, primary: MemberReport | null): MemberStatus {
+function memberStatus(member: MemberRecord, record: GroupRecord, reportOf: (member: string) => MemberReport | null, primary: MemberReport | null): MemberStatus {
   const isPrimary = record.primary === member.name;
-  const follower = followerOf(primary, member.name, record.term);
+  const report = reportOf(member.name);
+  const followed = member.goal.kind === 'follow' ? member.goal.upstream.member : null;
+  const upstream = followed === null ? primary : reportOf(followed);
+  const follower = followerOf(upstream, member.name, record.term);
   return {
     name: member.name,
     role: isPrimary ? 'primary' : member.role,
     host: member.host, address: member.address, port: member.port,
     pid: report?.pid ?? null,
     // A receiver whose slot was lost calls itself streaming between one failed attempt and the next.
-    state: report?.state === 'streaming' && primary !== null && follower === undefined ? 'catching-up' : (report?.state ?? 'unknown'),
+    state: report?.state === 'streaming' && upstream !== null && follower === undefined ? 'catching-up' : (report?.state ?? 'unknown'),
     step: report?.step ?? null,
     timeline: report?.timeline ?? null,
     // A logger replays nothing: what it has is what it has flushed.
     lsn: report?.lsn ?? report?.received ?? null,
     lagBytes: isPrimary ? 0 : lagBytes(primary?.lsn ?? null, member.role === 'logger' ? (follower?.flush ?? report?.received ?? null) : (follower?.replay ?? report?.lsn ?? null)),
     lagMs: isPrimary ? 0 : (report?.lagMs ?? null),
+    upstream: followed,
+    retainedBytes: isPrimary ? null : (upstream?.retained[slotName(member.name)] ?? null),
     voter: record.voters.includes(member.name),
     synchronous: follower?.synchronous ?? false,
     pendingRestart: report?.pendingRestart ?? [],
@@ -89,7 +95,7 @@ function memberStatus(member: MemberRecord, record: GroupRecord, report: MemberR
 function absent(name: string, role: string, host: string, address: string, port: number): MemberStatus {
   return {
     name, role, host, address, port, pid: null, state: 'waiting', step: null, timeline: null, lsn: null,
-    lagBytes: null, lagMs: null, voter: false, synchronous: false, pendingRestart: [], error: null,
+    lagBytes: null, lagMs: null, upstream: null, retainedBytes: null, voter: false, synchronous: false, pendingRestart: [], error: null,
   };
 }
 
@@ -98,9 +104,9 @@ function lagBytes(primary: string | null, member: string | null): number | null 
   return Math.max(0, lsnDiff(parseLsn(primary), parseLsn(member)));
 }
 
-/** What the primary sees of a member, under the present term where it streams under several. */
-function followerOf(primary: MemberReport | null, name: string, term: number): Follower | undefined {
-  const all = primary?.followers.filter((one) => one.name === name) ?? [];
+/** What its upstream sees of a member, under the present term where it streams under several. */
+function followerOf(upstream: MemberReport | null, name: string, term: number): Follower | undefined {
+  const all = upstream?.followers.filter((one) => one.name === name) ?? [];
   return all.find((one) => one.term === term) ?? all[0];
 }
 

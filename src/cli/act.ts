@@ -17,13 +17,13 @@ export interface Act {
 }
 
 /** Chooses the operation from the groups' status, asks for it, waits, and prints how it ended. */
-export async function act(context: Context, choose: (groups: GroupStatus[]) => Act): Promise<void> {
+export async function act(context: Context, choose: (groups: GroupStatus[]) => Act, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<void> {
   await withCluster(context, async (cluster) => {
     const before = await cluster.call('GET /v1/status', {}, { signal: context.signal });
     const { request, step, warning } = choose(before.groups);
     if (warning !== undefined) context.progress.warn(warning);
     context.progress.step(step);
-    const message = await operate(context, cluster, request, context.deadline(DEFAULT_TIMEOUT_MS));
+    const message = await operate(context, cluster, request, context.deadline(timeoutMs));
     context.progress.done();
     const status = await cluster.call('GET /v1/status', {}, { signal: context.signal });
     const group = status.groups.find((one) => one.name === request.group);

@@ -97,7 +97,7 @@ async function settleIdentity(context: Context, { wish, spec, present, remote }:
     if (chosen === null) throw new PgorbitError('port-in-use', `no port of ${address} is free for the agent of ${host}`);
     agents.push({ host, address, port: chosen });
   }
-  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: known?.clusterId ?? randomUUID(), agents, remote: known?.remote ?? [], founders: wanted.founders };
+  const file: ClusterFile = { format: 1, cluster: spec.cluster, clusterId: known?.clusterId ?? wish.adopt?.clusterId ?? randomUUID(), agents, remote: known?.remote ?? [], founders: wanted.founders };
   if (before === null) await forgetFounding(context, known, wanted.founders);
   if (known === null) await forgetGoing(context.home, spec.cluster);
   await noteVolumes(context, spec, remote, wish.demo);
@@ -167,7 +167,7 @@ async function apply(context: Context, cluster: Cluster, { wish, present }: Plan
     await cluster.call('POST /v1/apply', {
       revision,
       document: { id: cluster.file.clusterId, manifest: wish.input.text, spec, stopped: false },
-      ...(document === null ? { secrets: wish.founding?.secrets ?? drawSecrets() } : {}),
+      ...(document === null ? { secrets: wish.adopt?.secrets ?? wish.founding?.secrets ?? drawSecrets() } : {}),
       ...(authority === null ? {} : { authority }),
     });
   }

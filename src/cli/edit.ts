@@ -15,9 +15,13 @@ export interface Current {
 }
 
 export interface EditOptions {
+  /** The cluster, where it is not the one that the command line names. */
+  cluster?: string;
   /** For the lock: `add replica`. */
   command: string;
   restart?: boolean;
+  /** How long to wait where the person says nothing, ms. */
+  timeoutMs?: number;
   /** Hosts that are to join from another machine. */
   invited?: readonly string[];
 }
@@ -29,11 +33,12 @@ export async function editManifest(context: Context, options: EditOptions, edit:
     if (answer.document === null) throw new PgorbitError('operation-failed', `cluster ${cluster.name} is not set up yet`, { hint: 'run `pgorbit up` to finish it' });
     const status = await cluster.call('GET /v1/status', {}, { signal: context.signal });
     return { name: cluster.name, revision: answer.revision, current: { text: answer.document.manifest, spec: answer.document.spec, status } };
-  });
+  }, options.cluster);
   const applied = await readApplied(context.home, name);
   const input = { text: edit(current), shown: 'the manifest', edited: true as const, source: applied?.source ?? null, baseDir: applied?.baseDir ?? context.cwd };
   const outcome = await reconcile(context, {
     input, spec: readSpec(input), demo: null, command: options.command, dryRun: false, restart: options.restart ?? true, revision, edited: true, invited: options.invited ?? [],
+    ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
   });
   tellFile(context, outcome);
   return outcome;

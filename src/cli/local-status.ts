@@ -55,6 +55,6 @@ async function readMember(home: string, file: ClusterFile, spec: ClusterSpec, gr
   const role: Role = postmaster === null || member.role === 'logger' ? member.role : !standby ? 'primary' : member.role === 'primary' ? 'replica' : member.role;
   return {
     name: member.name, role, host: member.host, address: spec.hosts[member.host]?.address ?? '', port: member.port ?? 0, pid: postmaster?.id.pid ?? null,
-    state: postmaster === null ? 'stopped' : 'running', step: null, timeline: null, lsn: null, lagBytes: null, lagMs: null, voter: false, synchronous: false, pendingRestart: [], error: null,
+    state: postmaster === null ? 'stopped' : 'running', step: null, timeline: null, lsn: null, lagBytes: null, lagMs: null, upstream: null, retainedBytes: null, voter: false, synchronous: false, pendingRestart: [], error: null,
   };
 }

@@ -27,11 +27,14 @@ export interface Present {
   hosts: Calls['GET /v1/hosts']['answer'] | null;
 }
 
-/** Throws `other-cluster` or `not-ours` where the cluster's folder is not what it should be. */
-export async function readPresent(context: Context, cluster: string): Promise<Present> {
+/**
+ * Throws `other-cluster` or `not-ours` where the cluster's folder is not what it should be.
+ * @param adopted data that the cluster is to begin with were put there
+ */
+export async function readPresent(context: Context, cluster: string, adopted = false): Promise<Present> {
   const [file, applied, made] = await Promise.all([readCluster(context.home, cluster), readApplied(context.home, cluster), readMade(context.home, cluster)]);
   if (file === null) {
-    await refuseForeign(clusterDir(context.home, cluster));
+    if (!adopted) await refuseForeign(clusterDir(context.home, cluster));
     return { file, applied, made, running: [], ...SILENT };
   }
   if (file.cluster !== cluster) throw otherCluster(`${clusterDir(context.home, cluster)} holds the cluster ${file.cluster}, not ${cluster}`);

@@ -22,6 +22,9 @@ export interface ProgressOptions {
   tick?: ((draw: () => void) => () => void) | undefined;
 }
 
+/** In a pipe a detail is told no more often than this, ms. */
+const DETAIL_MS = 10_000;
+
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 export class Progress {
@@ -29,7 +32,8 @@ export class Progress {
   readonly style: Style;
   readonly #start: number;
   readonly #live: boolean;
-  #step: { text: string; detail: string; from: number } | undefined;
+  /** `told`: when a detail was last written to a pipe. */
+  #step: { text: string; detail: string; from: number; told: number } | undefined;
   #stop: (() => void) | undefined;
   #frame = 0;
   #drawn = false;
@@ -44,15 +48,21 @@ export class Progress {
   /** Begins a step; the one before it is done. */
   step(text: string): void {
     this.done();
-    this.#step = { text, detail: '', from: this.#options.now() };
+    this.#step = { text, detail: '', from: this.#options.now(), told: this.#options.now() };
     if (!this.#live) return this.#say(`${this.#elapsed()}${text}`);
     this.#stop = this.#options.tick?.(() => this.#draw());
     this.#draw();
   }
 
-  /** What the present step waits for; seen on a terminal only. */
+  /** What the present step waits for: all the time on a terminal, now and then in a pipe. */
   detail(text: string): void {
-    if (this.#step !== undefined) this.#step.detail = text;
+    const step = this.#step;
+    if (step === undefined) return;
+    const news = step.detail !== text;
+    step.detail = text;
+    if (this.#live || !news || this.#options.now() - step.told < DETAIL_MS) return;
+    step.told = this.#options.now();
+    this.#say(`${this.#elapsed()}  ${text}`);
   }
 
   /** The present step has come to its end; `result` says more than the step's name did. */

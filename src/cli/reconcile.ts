@@ -35,6 +35,10 @@ export interface Wish {
   revision: number | null;
   /** Hosts that are to join from another machine, whatever their address. */
   invited?: readonly string[];
+  /** How long to wait where the person says nothing, ms. */
+  timeoutMs?: number;
+  /** A new cluster that begins with data of another: the id that they are marked with, and the accounts that they have. */
+  adopt?: { clusterId: string; secrets: SecretsDocument };
   /** Tell how hosts that have not joined yet do so, and wait for them. */
   awaitHosts?: boolean;
   /**
@@ -85,14 +89,14 @@ export async function reconcile(context: Context, wish: Wish): Promise<Outcome> 
   const lock = await takeLock(clusterDir(context.home, cluster), wish.command);
   try {
     context.background = 'What was begun stays as it is; run `pgorbit up` again and it goes on from there.';
-    return await carryOut(context, await unchanged(context, plan), context.deadline(DEFAULT_TIMEOUT_MS));
+    return await carryOut(context, await unchanged(context, plan), context.deadline(wish.timeoutMs ?? DEFAULT_TIMEOUT_MS));
   } finally {
     await lock.release();
   }
 }
 
 async function check(context: Context, wish: Wish): Promise<Plan> {
-  const present = await readPresent(context, wish.spec.cluster);
+  const present = await readPresent(context, wish.spec.cluster, wish.adopt !== undefined);
   if (wish.revision !== null && wish.revision !== present.revision) throw changedMeanwhile(wish.spec.cluster);
   const agents = [...(present.file?.agents ?? []), ...(present.file?.remote ?? [])];
   const before = withAgentPorts(specInForce(present), agents);
@@ -111,7 +115,7 @@ async function check(context: Context, wish: Wish): Promise<Plan> {
   if (!idle) {
     const { engine, notes } = await preflight({
       home: context.home,
-      clusterId: present.file?.clusterId ?? null,
+      clusterId: present.file?.clusterId ?? wish.adopt?.clusterId ?? null,
       before,
       after: spec,
       running: present.running,
@@ -135,7 +139,7 @@ function refuse(changes: readonly Change[]): void {
 
 /** Between the check and the lock another `up` may have ended: then what was checked no longer holds. */
 async function unchanged(context: Context, plan: Plan): Promise<Plan> {
-  const now = await readPresent(context, plan.spec.cluster);
+  const now = await readPresent(context, plan.spec.cluster, plan.wish.adopt !== undefined);
   if (now.file?.clusterId === plan.present.file?.clusterId && (now.revision === plan.present.revision || plan.present.revision === null)) return plan;
   throw changedMeanwhile(plan.spec.cluster);
 }

@@ -119,7 +119,7 @@ async function dataDirs(context: Context, file: ClusterFile, spec: ClusterSpec |
 /** A member's own folder, where it is there, and those beside it that were set aside or left half made. */
 export async function ownDirs(folder: string): Promise<string[]> {
   const name = basename(folder);
-  const mine = (entry: string): boolean => entry === name || entry.startsWith(`${name}.aside-`) || entry === `.${name}.pgorbit-new` || entry === `.${name}.pgorbit-gone`;
+  const mine = (entry: string): boolean => entry === name || entry.startsWith(`${name}.aside-`) || entry === `${name}.drill` || entry === `.${name}.pgorbit-new` || entry === `.${name}.pgorbit-gone`;
   return (await names(dirname(folder))).filter(mine).map((entry) => join(dirname(folder), entry));
 }
 

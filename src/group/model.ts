@@ -45,6 +45,10 @@ export interface MemberSpec {
   volume: string | null;
   /** An absolute folder for a member whose storage is local; null: in the agent's home. */
   path: string | null;
+  /** Whom a standby takes its WAL from while that one is there and well: a member's name or a role; null: the primary. */
+  source: string | null;
+  /** How fast a standby's base backup may be read, bytes a second; null: as fast as it goes. */
+  rate: number | null;
 }
 
 /** How a group's loggers keep WAL. */
@@ -145,9 +149,10 @@ export type Goal =
   | { kind: 'primary'; slots: string[]; synchronousNames: string; change: number }
   /**
    * Follow `upstream` under the name `name` (`n2@7`: the member and the term, so that what it acknowledges counts in
-   * that term alone); attach by clone or base backup where there is no data of this incarnation.
+   * that term alone); attach by clone or base backup where there is no data of this incarnation. `base`: whose data a
+   * base backup copies where the upstream is a logger, which has none. `slots`: those of members that follow this one.
    */
-  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string }
+  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string; base?: Endpoint; slots?: string[] }
   /**
    * Store the term, cut the upstream so that no acknowledgement of an older term can leave any more, and only then
    * read and report the position (MemberReport.promised). Follow nobody until told otherwise.
@@ -316,6 +321,8 @@ export interface MemberReport {
   streamingFrom: string | null;
   /** ms since its upstream last said something, while the WAL receiver streams. */
   heardMs: number | null;
+  /** How much WAL each of pgorbit's slots here keeps from being recycled, bytes by the slot's name. */
+  retained: Record<string, number>;
   /** What a primary sees of those that stream from it; `term` from the name that they came under, null where it has none. */
   followers: Follower[];
   /** The newest promise that is stored, and what the member had when no older acknowledgement could leave any more. */

@@ -5,6 +5,6 @@ export function volumeOf(group: GroupSpec, member: Pick<MemberRecord, 'name' | '
   const wanted = group.members[member.name];
   if (wanted?.path != null) return null;
   if (wanted?.volume != null) return wanted.volume;
-  // A logger holds no data that a clone could share.
-  return member.role === 'logger' ? null : group.volume;
+  // A logger holds no data that a clone could share, and a standby is there for the day on which the volume is lost.
+  return member.role === 'logger' || member.role === 'standby' ? null : group.volume;
 }

@@ -24,4 +24,4 @@ export const GROUP: Omit<GroupSpec, 'name' | 'volume' | 'settings' | 'members'> 
   },
 };
 
-export const MEMBER: Pick<MemberSpec, 'role' | 'volume' | 'path'> = { role: 'replica', volume: null, path: null };
+export const MEMBER: Pick<MemberSpec, 'role' | 'volume' | 'path' | 'source' | 'rate'> = { role: 'replica', volume: null, path: null, source: null, rate: null };

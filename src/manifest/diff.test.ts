@@ -46,13 +46,18 @@ describe('what a manifest changes', () => {
 
   it('is members, hosts and volumes that come and go', () => {
     const after = demo((s) => {
-      s.groups['main']!.members['n4'] = { name: 'n4', host: 'h4', role: 'replica', port: 5433, volume: null, path: null };
+      s.groups['main']!.members['n4'] = { name: 'n4', host: 'h4', role: 'replica', port: 5433, volume: null, path: null, source: null, rate: null };
       delete s.groups['main']!.members['n3'];
       s.hosts['h4'] = { name: 'h4', address: '10.0.0.4', port: null };
       delete s.hosts['h3'];
       s.volumes['b'] = { name: 'b', path: '/b', driver: 'btrfs', size: 10 * 1024 ** 3 };
     });
     expect(lines(demo(), after)).toEqual(['+ host h4 (10.0.0.4)', '- host h3 (127.0.0.1)', '+ volume b (/b, driver btrfs, 10GB)', '+ member n4 (replica on h4, port 5433)', '- member n3']);
+  });
+
+  it("is a standby's source and the rate of its copy", () => {
+    const standby = (source: string | null, rate: number | null): Edit => (s) => void Object.assign(s.groups['main']!.members['n3']!, { role: 'standby', source, rate });
+    expect(lines(demo(standby(null, null)), demo(standby('n2', 50 * 1024 ** 2)))).toEqual(['~ member n3: source primary → n2', '~ member n3: rate unlimited → 50MB/s']);
   });
 
   it('is settings, with what each takes', () => {

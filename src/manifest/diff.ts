@@ -158,6 +158,8 @@ function memberChanges(group: string, b: MemberSpec, a: MemberSpec): Change[] {
   };
   stays('volume', b.volume, a.volume, "the group's");
   stays('path', b.path, a.path, "the agent's home");
+  if (a.source !== b.source) changes.push(change('member', a.name, group, 'source', b.source ?? 'primary', a.source ?? 'primary'));
+  if (a.rate !== b.rate) changes.push(change('member', a.name, group, 'rate', rateText(b.rate), rateText(a.rate)));
   if (a.role !== b.role) {
     const inPlace = elected(a.role) && elected(b.role);
     changes.push(change('member', a.name, group, 'role', b.role, a.role, inPlace ? 'switchover' : 'nothing', inPlace ? null : {
@@ -169,6 +171,7 @@ function memberChanges(group: string, b: MemberSpec, a: MemberSpec): Change[] {
   return changes;
 }
 
+const rateText = (rate: number | null): string => (rate === null ? 'unlimited' : `${formatSize(rate)}/s`);
 const elected = (role: MemberSpec['role']): boolean => role === 'primary' || role === 'replica';
 
 /** What differs, then what is new, then what goes. */

@@ -27,17 +27,18 @@ const demo = demoManifest({ volumePath: './volume' });
 
 describe('edits of the demo', () => {
   it('add a line for a member and change nothing else', () => {
-    const text = addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: null, volume: null, path: null });
+    const text = addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: null, volume: null, path: null, source: null, rate: null });
     expect(text).toBe(`${demo}      n4: { host: h2, role: replica }\n`);
     expect(removeMember(text, 'main', 'n4')).toBe(demo);
   });
 
   it('write a port that was asked for', () => {
-    expect(addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: 5433, volume: null, path: null })).toContain('      n4: { host: h2, role: replica, port: 5433 }\n');
+    expect(addMember(demo, 'main', { name: 'n4', host: 'h2', role: 'replica', port: 5433, volume: null, path: null, source: null, rate: null })).toContain('      n4: { host: h2, role: replica, port: 5433 }\n');
   });
 
   it("write a member's own storage", () => {
-    const own = { host: 'h2', role: 'standby', port: null } as const;
+    const own = { host: 'h2', role: 'standby', port: null, source: null, rate: null } as const;
+    expect(addMember(demo, 'main', { ...own, name: 'n4', volume: null, path: null, source: 'n2', rate: 50 * 1024 ** 2 })).toContain('      n4: { host: h2, role: standby, source: n2, rate: 50MB }\n');
     expect(addMember(demo, 'main', { ...own, name: 'n4', volume: 'far', path: null })).toContain('      n4: { host: h2, role: standby, volume: far }\n');
     expect(addMember(demo, 'main', { ...own, name: 'n4', volume: null, path: '/srv/a, b: #c' })).toContain('      n4: { host: h2, role: standby, path: "/srv/a, b: #c" }\n');
   });
@@ -54,7 +55,7 @@ describe('edits of the demo', () => {
     expect(codeOf(() => setRole(demo, 'other', 'n1', 'replica'))).toBe('no-such-group');
     expect(codeOf(() => removeMember(demo, 'main', 'n9'))).toBe('no-such-member');
     expect(codeOf(() => removeMember(demo, 'main', 'constructor'))).toBe('no-such-member');
-    expect(codeOf(() => addMember(demo, 'main', { name: 'n1', host: 'h1', role: 'replica', port: null, volume: null, path: null }))).toBe('usage');
+    expect(codeOf(() => addMember(demo, 'main', { name: 'n1', host: 'h1', role: 'replica', port: null, volume: null, path: null, source: null, rate: null }))).toBe('usage');
     expect(codeOf(() => setRole('a: [', 'main', 'n1', 'replica'))).toBe('manifest-invalid');
   });
 
@@ -177,7 +178,7 @@ describe('edits of any layout', () => {
     fc.assert(fc.property(layouts, fc.constantFrom<Role>('replica', 'standby', 'logger'), fc.option(fc.integer({ min: 1024, max: 65535 })), (layout, wanted, port) => {
       const text = write(layout);
       const expected = specOf(text);
-      const member = { name: 'new-1', host: 'h1', role: wanted, port, volume: null, path: null };
+      const member = { name: 'new-1', host: 'h1', role: wanted, port, volume: null, path: null, source: null, rate: null };
       expected.groups['main']!.members['new-1'] = member;
       const edited = addMember(text, 'main', member);
       expect(specOf(edited)).toEqual(expected);

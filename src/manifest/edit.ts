@@ -11,6 +11,7 @@ import type { Document, Node, Pair, YAMLMap } from 'yaml';
 import { PgorbitError } from '../errors.ts';
 import type { MemberSpec, Role } from '../group/model.ts';
 import { asWritten } from './parse.ts';
+import { formatSize } from './units.ts';
 import { appendPair, fillPair, pairOf, removePair, replaceNode } from './splice.ts';
 
 type Data = Record<string, unknown>;
@@ -18,7 +19,7 @@ type NodePair = Pair<Node, Node | null>;
 
 /** The text with one more member at the end of the group's `members`. */
 export function addMember(text: string, group: string, member: MemberSpec): string {
-  const own = Object.fromEntries(Object.entries({ port: member.port, volume: member.volume, path: member.path }).filter(([, v]) => v !== null));
+  const own = Object.fromEntries(Object.entries({ port: member.port, volume: member.volume, path: member.path, source: member.source, rate: member.rate === null ? null : formatSize(member.rate) }).filter(([, v]) => v !== null));
   const value: Data = { host: member.host, role: member.role, ...own };
   const line = `${member.name}: { ${Object.entries(value).map(([k, v]) => `${k}: ${typeof v === 'string' ? yamlText(v) : String(v)}`).join(', ')} }`;
   return edit(text, group, (node, data) => {

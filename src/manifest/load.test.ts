@@ -29,8 +29,8 @@ describe('a manifest that is right', () => {
         main: {
           ...GROUP, name: 'main', volume: 'main', settings: {},
           members: {
-            n1: { name: 'n1', host: 'h1', role: 'primary', port: null, volume: null, path: null },
-            n2: { name: 'n2', host: 'h1', role: 'replica', port: null, volume: null, path: null },
+            n1: { name: 'n1', host: 'h1', role: 'primary', port: null, volume: null, path: null, source: null, rate: null },
+            n2: { name: 'n2', host: 'h1', role: 'replica', port: null, volume: null, path: null, source: null, rate: null },
           },
         },
       },

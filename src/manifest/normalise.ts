@@ -93,6 +93,8 @@ function memberOf(name: string, value: unknown, onlyHost: string, baseDir: strin
     port: number(full['port']) ?? null,
     volume: text(full['volume']) ?? MEMBER.volume,
     path: path === undefined ? MEMBER.path : resolve(baseDir, path),
+    source: text(full['source']) ?? MEMBER.source,
+    rate: bytes(full['rate']) ?? MEMBER.rate,
   };
 }
 

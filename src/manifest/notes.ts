@@ -33,7 +33,7 @@ function memberNotes(group: GroupSpec): string[] {
     if (member.role === 'logger' && group.commit === 'async') {
       return [`${member.name} is a logger in a group with \`commit: async\`: no commit waits for it, so that it has what reached it in time; \`commit: quorum\` makes it count`];
     }
-    if (member.role !== 'standby' || group.volume === null || member.path !== null || (member.volume ?? group.volume) !== group.volume) return [];
+    if (member.role !== 'standby' || group.volume === null || member.volume !== group.volume) return [];
     return [`${member.name} is a standby on the group's own volume ${group.volume}: what destroys the volume destroys it too; give it another \`volume\` or a \`path\``];
   });
 }

@@ -80,12 +80,17 @@ const Volume = z.union([volumePath, mapping('a folder, or `{ path, driver, size 
     .describe('Makes the volume in an image file of this size, allocated in full. Without it the folder is used as it is.').optional(),
 })], { error: 'a folder, or `{ path, driver, size }`' }).describe('A file system that all members of a shared group live on.');
 
+/** PostgreSQL's own limits of MAX_RATE (backup/basebackup.h). */
+const RATE = { least: 32 * 1024, most: 1024 ** 3 };
+
 const Member = z.union([role, mapping('a role, or `{ host, role, port }`', {
   host: name('host').optional(),
   role: role.optional(),
   port: port("The port of PostgreSQL, or of the logger. Default: a free one, chosen when the member is made.").optional(),
   volume: name('volume').describe("A standby's own volume: apart from the one that it protects against losing.").optional(),
   path: path('a folder', "The folder of a member on local storage, absolute or relative to the manifest. Default: in the agent's home.").optional(),
+  source: name('source').describe("Whom a standby takes its WAL from: a member's name, or primary, replica, logger, standby; while that one is away, the primary. Default: the primary.").optional(),
+  rate: quantity(parseSize, formatSize, 'a size with its unit: `50MB`', RATE.least, RATE.most, "How much of its source's data a standby's copy may read in a second. Default: as fast as it goes.").optional(),
 })], { error: 'a role, or `{ host, role, port }`' }).describe('A node of the group: `{ host, role, port }`; where there is one host only, the role alone.');
 
 const settingValue = 'a text, a number, true or false';

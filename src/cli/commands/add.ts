@@ -6,7 +6,10 @@ import { addMember } from '../../manifest/edit.ts';
 import type { Declare, Define } from '../command.ts';
 import { editManifest } from '../edit.ts';
 import { chooseGroup, nextHost, nextName } from '../plan/names.ts';
-import { parseCount } from '../print/units.ts';
+import { parseCount, parseSize } from '../print/units.ts';
+
+/** A copy of terabytes over a slow line. Ctrl-C leaves it to the agents at any time. */
+const COPY_MS = 7 * 24 * 3_600_000;
 
 interface Options {
   name?: string;
@@ -15,6 +18,9 @@ interface Options {
   group?: string;
   path?: string;
   volume?: string;
+  from?: string;
+  source?: string;
+  rate?: string;
 }
 
 export const define: Define = (command, declare) => {
@@ -33,19 +39,28 @@ function kind(parent: Command, declare: Declare, role: Exclude<Role, 'primary'>,
     .option('-p, --port <port>', `the port of ${role === 'logger' ? 'the logger' : 'PostgreSQL'} (default: a free one)`)
     .option('-g, --group <name>', 'the group, where the cluster has several')
     .option('--path <folder>', `its folder${role === 'replica' ? ', in a group with local storage' : ''} (default: in the home of its agent)`);
-  if (role === 'standby') command.option('--volume <name>', 'its own volume, one of the manifest');
-  declare<Options>(command, `pgorbit add ${role}\npgorbit add ${role} --name n4 --host h2 --port 5440`, async (context, _operands, options) => {
+  if (role === 'standby') {
+    command
+      .option('--from <group>', 'the group that it is a copy of (the same as --group)')
+      .option('--volume <name>', 'its own volume, one of the manifest')
+      .option('--source <member>', 'whom it takes WAL and data from: a member, or primary, replica, logger (default: the primary)')
+      .option('--rate <size>', 'how much of the data may be read in a second while it is copied, such as 50MB');
+  }
+  const examples = role === 'standby' ? 'pgorbit add standby --from main --source replica --path /srv/far --rate 50MB' : `pgorbit add ${role} --name n4 --host h2 --port 5440`;
+  declare<Options>(command, `pgorbit add ${role}\n${examples}`, async (context, _operands, options) => {
     const port = options.port === undefined ? null : parseCount(options.port, '--port', 1, 65_535);
     const path = options.path === undefined ? null : resolve(context.cwd, options.path);
+    if (options.from !== undefined && options.group !== undefined && options.from !== options.group) throw new PgorbitError('usage', `--from names group ${options.from}, and --group names ${options.group}`);
+    const rate = options.rate === undefined ? null : parseSize(options.rate, '--rate');
     let made = '';
-    const outcome = await editManifest(context, { command: `add ${role}` }, ({ text, spec }) => {
-      const group = spec.groups[chooseGroup(Object.keys(spec.groups), options.group)];
+    const outcome = await editManifest(context, { command: `add ${role}`, ...(role === 'standby' ? { timeoutMs: COPY_MS } : {}) }, ({ text, spec }) => {
+      const group = spec.groups[chooseGroup(Object.keys(spec.groups), options.from ?? options.group)];
       if (group === undefined) throw new PgorbitError('no-such-group', 'the cluster has no group');
       if (options.host !== undefined && spec.hosts[options.host] === undefined) {
         throw new PgorbitError('no-such-host', `there is no host ${JSON.stringify(options.host)} in the manifest`, { hint: `the hosts are: ${Object.keys(spec.hosts).join(', ')}` });
       }
       made = options.name ?? nextName(spec);
-      return addMember(text, group.name, { name: made, host: options.host ?? nextHost(spec, group), role, port, volume: options.volume ?? null, path });
+      return addMember(text, group.name, { name: made, host: options.host ?? nextHost(spec, group), role, port, volume: options.volume ?? null, path, source: options.source ?? null, rate });
     });
     context.out.text(`${made} is part of the cluster.\n`);
     context.out.document({ added: [made], changes: outcome.changes, status: outcome.status });

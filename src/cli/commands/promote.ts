@@ -1,13 +1,26 @@
 import { PgorbitError } from '../../errors.ts';
 import { act } from '../act.ts';
+import { withCluster } from '../cluster.ts';
 import type { Define } from '../command.ts';
+import type { Context } from '../context.ts';
+import { depart } from '../depart.ts';
+import { fetchSecrets } from '../access.ts';
 import { chooseMember } from '../plan/names.ts';
+import { endpointUri, withoutPassword } from '../plan/uri.ts';
+import { findStandby } from '../standby-here.ts';
+
+interface Options {
+  as?: string;
+  force?: boolean;
+}
 
 export const define: Define = (command, declare) => {
   command
-    .argument('<member>', 'the member that becomes the primary, or group/member')
-    .option('--force', 'yes: the old primary is fenced for good, and comes back as a replica by a new clone');
-  declare<{ force?: boolean }>(command, 'pgorbit promote n2 --force', async (context, [wanted = ''], options) => {
+    .argument('<member>', 'the member that becomes the primary, or group/member; a standby becomes a cluster of its own')
+    .option('--as <name>', "for a standby: the new cluster's name (default: CLUSTER-MEMBER)")
+    .option('--force', 'yes: the old primary is fenced for good, and comes back as a replica by a new clone; for a standby: its cluster is lost');
+  declare<Options>(command, 'pgorbit promote n2 --force\npgorbit promote s1 --as dr\npgorbit promote s1 --as dr --force', async (context, [wanted = ''], options) => {
+    if (options.as !== undefined || (await isStandby(context, wanted))) return promoteStandby(context, wanted, options);
     await act(context, (groups) => {
       const { group, member } = chooseMember(groups, wanted);
       if (options.force !== true) {
@@ -19,3 +32,29 @@ export const define: Define = (command, declare) => {
     });
   });
 };
+
+/** False also where that can't be known here: then it is for the cluster to say. */
+async function isStandby(context: Context, wanted: string): Promise<boolean> {
+  try {
+    (await findStandby(context, wanted)).agent.close();
+    return true;
+  } catch (error) {
+    if (error instanceof PgorbitError && (error.code === 'usage' || error.code.startsWith('no-such') || error.code === 'host-unreachable')) return false;
+    throw error;
+  }
+}
+
+async function promoteStandby(context: Context, wanted: string, options: Options): Promise<void> {
+  const { cluster, member, point, status, forgotten } = await depart(context, wanted, { as: options.as, force: options.force === true });
+  const members = status?.groups[0]?.members ?? [];
+  const account = await withCluster(context, async (one) => (await fetchSecrets(one)).superuser, cluster);
+  const uri = endpointUri('rw', members, { account, database: 'postgres' });
+  const shown = context.out.isTerminal ? uri : withoutPassword(uri);
+  context.out.text([
+    `${member} is the cluster ${cluster} now, and accepts writes:\n\n  ${shown}\n\n`,
+    `Recovery point: ${point.lsn} on timeline ${point.timeline}; the last transaction it has ${point.time === null ? 'was there when it started: its time is not known' : `ended at ${point.time}`}.\n`,
+    forgotten ? '' : `The old cluster still names ${member}. When it is there again: \`pgorbit remove ${member}\` there; nothing of ${cluster} is touched by it.\n`,
+    `To have the old site back as a copy of this one: \`pgorbit standby follow OLD --cluster ${cluster}\`.\n`,
+  ].join(''));
+  context.out.document({ promoted: member, cluster, recoveryPoint: point, forgotten, status });
+}

@@ -23,7 +23,7 @@ export const define: Define = (command, declare) => {
       const now = status.groups.find((one) => one.name === name);
       if (group === undefined || now === undefined) throw new PgorbitError('no-such-group', `group ${name} is not known to the agents yet`, { hint: 'see `pgorbit status`' });
       plan = planScale(spec, group, wanted, { primary: now.primary, unhealthy: unhealthy(now) });
-      const grown = plan.add.reduce((edited, one) => addMember(edited, name, { ...one, role: 'replica', port: null, volume: null, path: null }), text);
+      const grown = plan.add.reduce((edited, one) => addMember(edited, name, { ...one, role: 'replica', port: null, volume: null, path: null, source: null, rate: null }), text);
       return withoutMembers(grown, name, plan.remove, now.primary);
     });
     const { add, remove } = plan;

@@ -56,6 +56,9 @@ const memberColumns = (group: GroupStatus, style: Style) => [
   { title: 'tl', value: (member: MemberStatus) => (member.timeline === null ? '-' : String(member.timeline)), align: 'right' as const },
   { title: 'lsn', value: (member: MemberStatus) => member.lsn ?? '-' },
   { title: 'lag', value: lagOf, align: 'right' as const },
+  // Worth a column where somebody follows another than the primary, or holds WAL back on its account.
+  { title: 'from', value: (member: MemberStatus) => (group.members.some((one) => one.upstream !== null && one.upstream !== group.primary) ? (member.upstream ?? '') : '') },
+  { title: 'holds back', value: (member: MemberStatus) => (member.role === 'standby' && member.retainedBytes !== null ? formatBytes(member.retainedBytes) : ''), align: 'right' as const },
 ];
 
 function stateOf(member: MemberStatus, style: Style): string {

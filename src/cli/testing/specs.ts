@@ -6,7 +6,7 @@ import { GROUP } from '../../manifest/defaults.ts';
 export function groupSpec(name: string, members: Record<string, [host: string, role: 'primary' | 'replica', port?: number]>, settings: Record<string, string> = {}): GroupSpec {
   return {
     ...GROUP, name, volume: 'main', settings,
-    members: Object.fromEntries(Object.entries(members).map(([member, [host, role, port]]) => [member, { name: member, host, role, port: port ?? null, volume: null, path: null }])),
+    members: Object.fromEntries(Object.entries(members).map(([member, [host, role, port]]) => [member, { name: member, host, role, port: port ?? null, volume: null, path: null, source: null, rate: null }])),
   };
 }
 
@@ -23,7 +23,7 @@ export function clusterSpec(hosts: string[], groups: GroupSpec[]): ClusterSpec {
 export function memberStatus(name: string, patch: Partial<MemberStatus> = {}): MemberStatus {
   return {
     name, role: 'replica', host: 'h1', address: '127.0.0.1', port: 5433, pid: 42, state: 'streaming', step: null, timeline: 1,
-    lsn: '0/3000060', lagBytes: 0, lagMs: 0, voter: false, synchronous: false, pendingRestart: [], error: null, ...patch,
+    lsn: '0/3000060', lagBytes: 0, lagMs: 0, upstream: null, retainedBytes: null, voter: false, synchronous: false, pendingRestart: [], error: null, ...patch,
   };
 }
 

@@ -116,14 +116,16 @@ export function isElectable(context: Context, name: string): boolean {
 }
 
 /**
- * It receives WAL from the primary, and the primary agrees: a receiver whose slot was lost calls itself streaming
- * between one failed attempt and the next.
+ * It receives WAL from its upstream, and that one agrees: a receiver whose slot was lost calls itself streaming between
+ * one failed attempt and the next.
  */
 export function streams(context: Context, name: string): boolean {
   const report = context.report(name);
   if (report?.streamingFrom == null) return false;
-  const primary = context.record.primary === null ? null : context.report(context.record.primary);
-  return primary === null || primary.followers.some((follower) => follower.name === name && (follower.term ?? context.record.term) === context.record.term);
+  const goal = context.record.members[name]?.goal;
+  const followed = goal?.kind === 'follow' ? goal.upstream.member : context.record.primary;
+  const upstream = followed === null ? null : context.report(followed);
+  return upstream === null || upstream.followers.some((follower) => follower.name === name && (follower.term ?? context.record.term) === context.record.term);
 }
 
 /** A position in WAL: of two, the one on the later timeline is ahead, as no two promotions begin the same. */

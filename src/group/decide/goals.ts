@@ -4,6 +4,7 @@
  */
 import type { Context } from './context.ts';
 import { synchronousNames } from './quorum.ts';
+import { baseOf, upstreamOf } from './source.ts';
 import type { Endpoint, Goal, MemberRecord } from '../model.ts';
 
 /** Physical slots of members: PostgreSQL allows lower-case letters, digits and underscores. */
@@ -33,7 +34,7 @@ function goalOf(context: Context, member: MemberRecord): Goal {
     // A standby has no vote: it waits on the line, as everybody does on shared storage.
     if (phase === 'promise' && member.role !== 'standby') return { kind: 'promise' };
     if (phase === 'promote' && member.name === candidate) {
-      return { kind: 'promote', predecessors, synchronousNames: namesFor(context, candidate), timeline, catchUp, slots: slots(context, candidate) };
+      return { kind: 'promote', predecessors, synchronousNames: namesFor(context, candidate), timeline, catchUp, slots: slots(context, candidate, candidate) };
     }
     if (timeline !== null && predecessors.some((one) => one.member === member.name)) return { kind: 'promise' };
     // On local storage those who promised follow the candidate at once: the first commit needs them.
@@ -50,13 +51,19 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   if (operation?.kind === 'reclone' && operation.step === 'drain' && member.name === operation.current) {
     return { kind: 'drain', patient: !operation.cut };
   }
-  if (member.name === record.primary) return { kind: 'primary', slots: slots(context, record.primary), synchronousNames: namesFor(context, record.primary), change: record.voterChanges };
+  if (member.name === record.primary) return { kind: 'primary', slots: slots(context, record.primary, record.primary), synchronousNames: namesFor(context, record.primary), change: record.voterChanges };
   if (record.primary === null) return member.goal.kind === 'follow' ? member.goal : { kind: 'stop' };
   return followOf(context, member, record.primary);
 }
 
-function followOf(context: Context, member: MemberRecord, upstream: string): Goal {
-  return { kind: 'follow', upstream: endpoint(context.member(upstream)), slot: slotName(member.name), name: `${member.name}@${context.record.term}` };
+function followOf(context: Context, member: MemberRecord, primary: string): Goal {
+  const upstream = context.member(upstreamOf(context, member, primary));
+  const kept = slots(context, member.name, primary);
+  return {
+    kind: 'follow', upstream: endpoint(upstream), slot: slotName(member.name), name: `${member.name}@${context.record.term}`,
+    ...(upstream.role === 'logger' ? { base: endpoint(context.member(baseOf(context, primary))) } : {}),
+    ...(kept.length === 0 ? {} : { slots: kept }),
+  };
 }
 
 /** A change of the voters is asked for by the names of the new ones. */
@@ -74,11 +81,16 @@ function isNeeded({ record }: Context, name: string): boolean {
   return systemIdentifier === null || name === primary || name === promotion?.candidate || promotion?.predecessors.some(({ member }) => member === name) === true;
 }
 
-/** One slot for each member that follows: none for one that goes, so that it never pins WAL, unless it still votes. */
-function slots(context: Context, primary: string): string[] {
-  return Object.keys(context.record.members)
-    .filter((name) => name !== primary && (context.spec.members[name] !== undefined || isNeeded(context, name)))
-    .map(slotName)
+/**
+ * On `holder` one slot for each member that follows it: none for one that goes, so that it never pins WAL, unless it
+ * still votes. A logger's followers make theirs themselves.
+ */
+function slots(context: Context, holder: string, primary: string): string[] {
+  if (context.record.members[holder]?.role === 'logger') return [];
+  return Object.values(context.record.members)
+    .filter(({ name }) => name !== holder && name !== primary && (context.spec.members[name] !== undefined || isNeeded(context, name)))
+    .filter((member) => upstreamOf(context, member, primary) === holder)
+    .map(({ name }) => slotName(name))
     .sort();
 }
 

@@ -23,13 +23,14 @@ export function newMember(context: Context, name: string): MemberRecord {
     address: context.input.addresses[wanted.host] ?? '127.0.0.1',
     port: wanted.port ?? 5432,
     role: wanted.role === 'primary' ? 'replica' : wanted.role,
-    incarnation: 1,
+    // Data that a person brought along for a standby are its first: they are put right, not followed with as they are.
+    incarnation: wanted.role === 'standby' ? 2 : 1,
     restarts: 1,
     reloads: 0,
     goal: { kind: 'stop' },
     joined: false,
     rebuilds: 0,
-    renewal: 'fresh',
+    renewal: wanted.role === 'standby' ? 'rewind' : 'fresh',
   };
 }
 
@@ -94,7 +95,7 @@ export function joined(context: Context): boolean {
   let changed = false;
   for (const member of Object.values(context.record.members)) {
     const report = context.report(member.name);
-    if (member.joined || report === null || report.incarnation !== member.incarnation || !report.ready || report.streamingFrom === null) continue;
+    if (member.joined || report === null || report.incarnation !== member.incarnation || !report.ready || !streams(context, member.name)) continue;
     context.changeMember(member.name, { joined: true, rebuilds: 0 });
     context.tell({ level: 'info', kind: 'member-joined', member: member.name, message: `${member.name} streams from ${report.streamingFrom}` });
     changed = true;
@@ -137,9 +138,10 @@ export function rebuild(context: Context): boolean {
       && context.heldFor(`broken:${member.name}:${member.incarnation}`, true) >= patience - REJOIN_MS;
     if (!silent && !broken) continue;
     const why = broken ? (report.error?.message ?? 'it does not start') : `it runs but has not streamed for ${Math.round(patience / 1000)} s`;
-    const renewal = spec.storage === 'local' && member.rebuilds === 0 ? 'rewind' : 'fresh';
+    const ownStorage = spec.storage === 'local' || member.role === 'standby';
+    const renewal = ownStorage && member.rebuilds === 0 ? 'rewind' : 'fresh';
     context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false, rebuilds: member.rebuilds + 1, renewal });
-    context.tell({ level: 'warning', kind: 'member-rebuild', member: member.name, message: `${member.name} can't follow (${why}): it is made anew from ${record.primary}` });
+    context.tell({ level: 'warning', kind: 'member-rebuild', member: member.name, message: `${member.name} can't follow (${why}): it is made anew` });
     changed = true;
   }
   return changed;

@@ -134,10 +134,11 @@ function reclone(context: Context, operation: Of<'reclone'>): boolean {
   if (current === null) {
     const [next, ...left] = operation.left;
     if (next === undefined) {
-      finish(context, true, 'the members are fresh clones of the primary');
+      finish(context, true, 'the members have fresh data');
       return true;
     }
-    const usable = isElectable(context, next) && next !== context.record.primary;
+    // A standby is there to be copied anew by a person's wish, in whatever state it is.
+    const usable = next !== context.record.primary && (isElectable(context, next) || context.record.members[next]?.role === 'standby');
     context.change({ operation: { ...operation, left, current: usable ? next : null, step: 'drain' } });
     return true;
   }
@@ -168,7 +169,8 @@ function reclone(context: Context, operation: Of<'reclone'>): boolean {
     context.change({ operation: { ...operation, current: null } });
     return true;
   }
-  if (waited <= STEP_MS) return false;
+  // A copy takes as long as there are data.
+  if (waited <= STEP_MS || report?.state === 'attaching') return false;
   finish(context, false, `${current} did not come back within ${STEP_MS / 1000} s${report?.error ? `: ${report.error.message}` : ''}`);
   return true;
 }

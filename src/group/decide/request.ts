@@ -51,7 +51,7 @@ function operationFor(context: Context, request: Exclude<OperateRequest, { kind:
       return { id, kind: 'restart', left: request.primaryFirst === true ? left.toReversed() : left, current: null };
     }
     case 'reclone': {
-      const members = rolling(context, request.members).filter((name) => name !== record.primary);
+      const members = rolling(context, request.members).filter((name) => name !== record.primary && (request.members !== null || record.members[name]?.role !== 'standby'));
       return { id, kind: 'reclone', left: members, current: null, step: 'drain', drainMs: request.drainMs, cut: true };
     }
   }

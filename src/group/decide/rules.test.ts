@@ -179,7 +179,10 @@ const TESTS: Record<string, () => void> = {
     scene.record!.members['n2'] = memberRecord('n2', { joined: false, rebuilds: 2, goal: scene.member('n2').goal });
     scene.report('n2', { streamingFrom: null });
     expect(scene.decide().members['n2']?.joined).toBe(false);
+    scene.cascades['n2'] = 'n3';
     scene.report('n2', { streamingFrom: 'x:1' });
+    expect(scene.decide().members['n2']?.joined, 'its upstream knows nothing of it').toBe(false);
+    scene.cascades = {};
     expect(scene.decide().members['n2']).toMatchObject({ joined: true, rebuilds: 0 });
   },
   rebuild() {
@@ -261,6 +264,110 @@ describe('the rules of a group', () => {
 
   it('all have a test', () => {
     expect(Object.keys(TESTS).sort()).toEqual(RULES.map((rule) => rule.name).sort());
+  });
+});
+
+/** A standby s1 behind n1 and n2, with `source` as the manifest says. */
+function withStandby(source: string | null, joined = true): Scene {
+  const scene = new Scene(['n1', 'n2']);
+  scene.spec.members['s1'] = memberSpec('s1', { role: 'standby', source });
+  scene.record!.members['s1'] = memberRecord('s1', { role: 'standby', joined });
+  scene.report('s1', { inRecovery: true, streamingFrom: joined ? 'x:1' : null });
+  return scene;
+}
+const upstreamOf = (scene: Scene): string | null => {
+  const { goal } = scene.member('s1');
+  return goal.kind === 'follow' ? goal.upstream.member : null;
+};
+
+it('a standby that is added begins with its second data: those that a person brought along are rewound first', () => {
+  const scene = new Scene(['n1']);
+  scene.spec.members['s1'] = memberSpec('s1', { role: 'standby' });
+  expect(scene.decide().members['s1']).toMatchObject({ incarnation: 2, renewal: 'rewind', joined: false });
+});
+
+describe("a standby's source", () => {
+  it('is the primary where the manifest names none, and keeps a slot there', () => {
+    const scene = withStandby(null);
+    scene.decide();
+    expect(upstreamOf(scene)).toBe('n1');
+    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_n2', 'pgorbit_s1'] });
+  });
+
+  it.each(['n2', 'replica'])('is %s at once for one without data, with a slot there alone', (source) => {
+    const scene = withStandby(source, false);
+    scene.decide();
+    expect(upstreamOf(scene)).toBe('n2');
+    expect(scene.member('n2').goal).toMatchObject({ kind: 'follow', slots: ['pgorbit_s1'] });
+    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_n2'] });
+  });
+
+  it('gives way to the primary while it is away, and is taken again when it has proved itself', () => {
+    const scene = withStandby('n2', false);
+    scene.decide();
+    scene.cascades['s1'] = 'n2';
+    scene.report('s1', { streamingFrom: 'x:1' });
+    scene.decide();
+    scene.report('n2', down(false));
+    scene.decide();
+    scene.decide(4_000);
+    expect(upstreamOf(scene), 'not at the first silence').toBe('n2');
+    scene.decide(2_000);
+    expect(upstreamOf(scene)).toBe('n1');
+    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_n2', 'pgorbit_s1'] });
+    scene.report('n2', { pid: 7, ready: true, inRecovery: true, streamingFrom: 'x:1', state: 'streaming' });
+    scene.decide();
+    scene.decide(9_000);
+    expect(upstreamOf(scene)).toBe('n1');
+    scene.decide(2_000);
+    expect(upstreamOf(scene)).toBe('n2');
+  });
+
+  it('is the primary where it has become that itself', () => {
+    const scene = withStandby('n1');
+    scene.decide();
+    expect(upstreamOf(scene)).toBe('n1');
+  });
+
+  it('that is a logger needs somebody else whose data are copied: a replica', () => {
+    const scene = withStandby('logger', false);
+    scene.spec.members['l1'] = memberSpec('l1', { role: 'logger' });
+    scene.record!.members['l1'] = memberRecord('l1', { role: 'logger' });
+    scene.report('l1', { inRecovery: null, streamingFrom: 'x:1' });
+    scene.decide();
+    expect(scene.member('s1').goal).toMatchObject({ upstream: { member: 'l1' }, base: { member: 'n2' } });
+    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_l1', 'pgorbit_n2'] });
+  });
+
+  it('is never one that follows it', () => {
+    const scene = withStandby('s2', false);
+    scene.spec.members['s2'] = memberSpec('s2', { role: 'standby', source: 's1' });
+    scene.record!.members['s2'] = memberRecord('s2', { role: 'standby' });
+    scene.report('s2', { inRecovery: true, streamingFrom: 'x:1' });
+    scene.decide();
+    const goals = ['s1', 's2'].map((name) => scene.member(name).goal);
+    expect(goals.some((goal) => goal.kind === 'follow' && goal.upstream.member === 'n1')).toBe(true);
+  });
+
+  it('has nothing to do with a fresh copy that a person asks for, in whatever state it is', () => {
+    const scene = withStandby(null);
+    scene.report('s1', { ...down(false), state: 'failed' });
+    ask(scene, { kind: 'reclone', group: 'main', members: ['s1'], drainMs: 0 });
+    expect(scene.decide().members['s1']).toMatchObject({ incarnation: 2, joined: false });
+    scene.report('s1', { state: 'attaching' });
+    expect(scene.decide(600_000).operation, 'a copy takes its time').toMatchObject({ kind: 'reclone', current: 's1' });
+    const all = withStandby(null);
+    ask(all, { kind: 'reclone', group: 'main', members: null, drainMs: 0 });
+    expect(all.record!.operation).toMatchObject({ left: ['n2'] });
+  });
+
+  it('is what it has to stream from: one that the primary does not see is not rebuilt for that', () => {
+    const scene = withStandby('n2', false);
+    scene.decide();
+    scene.cascades['s1'] = 'n2';
+    scene.report('s1', { streamingFrom: 'x:1' });
+    scene.decide();
+    expect(scene.decide(60_000).members['s1']).toMatchObject({ incarnation: 1 });
   });
 });
 

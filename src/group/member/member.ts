@@ -156,7 +156,7 @@ export class Member {
       startedFor: whole !== null && runtime.incarnation === whole.incarnation ? runtime.restarts : 0,
       configured: process === 'ready' && this.#reloadedFor === this.orders.record.reloads && this.#configuredAs === (await this.#configuration(observation?.inRecovery ?? false)),
       accounts: this.#accounts,
-      slots: observation !== null && sameSlots(observation.slots, goal.kind === 'primary' ? goal.slots : []),
+      slots: observation !== null && sameSlots(observation.slots, goal.kind === 'primary' || goal.kind === 'follow' ? (goal.slots ?? []) : []),
       sessions: observation?.sessions ?? null,
       checkpointed: this.checkpointedFor === this.checkpointKey(),
       promisedTerm: promise.term,

@@ -16,6 +16,8 @@ export interface Observation {
   systemIdentifier: string;
   /** In force, as the server has it. */
   synchronousNames: string | null;
+  /** What each of pgorbit's slots keeps from being recycled, bytes. */
+  retained: Record<string, number>;
   followers: { name: string; replay: string | null; flush: string | null; synchronous: boolean }[];
   slots: string[];
   pendingRestart: string[];
@@ -46,7 +48,10 @@ select r.recovery as "inRecovery",
   (select system_identifier::text from pg_control_system()) as "systemIdentifier",
   (select coalesce(json_agg(json_build_object('name', application_name, 'replay', replay_lsn::text, 'flush', flush_lsn::text,
           'synchronous', sync_state in ('sync', 'quorum')) order by application_name), '[]') from pg_stat_replication where state = 'streaming') as followers,
-  (select coalesce(json_agg(slot_name order by slot_name), '[]') from pg_replication_slots s where (slot_name like 'pgorbit\\_%' and wal_status is distinct from 'lost') or ${LEFT_OVER_SLOT}) as slots
+  (select coalesce(json_object_agg(slot_name, greatest(0, pg_wal_lsn_diff(
+          case when r.recovery then coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) else pg_current_wal_lsn() end, restart_lsn)) order by slot_name), '{}')
+     from pg_replication_slots where slot_name like 'pgorbit\\_%' and not temporary and restart_lsn is not null) as retained,
+  (select coalesce(json_agg(slot_name order by slot_name), '[]') from pg_replication_slots s where (slot_name like 'pgorbit\\_%' and not temporary and wal_status is distinct from 'lost') or ${LEFT_OVER_SLOT}) as slots
 from (select pg_is_in_recovery() as recovery) r`;
 
 const OBSERVE_MS = 2_000;

@@ -3,7 +3,7 @@ import { PgorbitError } from '../../errors.ts';
 import { setUpAccounts } from './accounts.ts';
 import type { Member } from './member.ts';
 import type { Step } from './next-step.ts';
-import { syncSlots } from './slots.ts';
+import { makeLoggerSlot, syncSlots } from './slots.ts';
 import { attach, type AttachTimes } from './steps/attach.ts';
 import { attachByCopy } from './steps/attach-copy.ts';
 import { removeFolders, setAside } from './steps/clear.ts';
@@ -36,7 +36,7 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       return null;
     case 'attach': {
       if (orders.goal.kind !== 'follow') throw new PgorbitError('internal', `${member.place.member} attaches without a goal to follow`);
-      const order = { goal: orders.goal, incarnation: orders.record.incarnation, term: orders.term, checkpoint: orders.spec.checkpoint };
+      const order = { goal: orders.goal, incarnation: orders.record.incarnation, term: orders.term, checkpoint: orders.spec.checkpoint, rate: orders.spec.members[member.place.member]?.rate ?? null };
       const times = member.place.dirOf === null ? await attachByCopy(member, volume, order, signal) : await attach(member, volume, order, signal);
       return { ...times, at: performance.now() };
     }
@@ -52,6 +52,7 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       return null;
     case 'start':
       member.nowDoing('starting');
+      await holdAtLogger(member);
       await member.start(step.as);
       return null;
     case 'stop':
@@ -59,10 +60,11 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       await member.stop(step.mode, signal);
       return null;
     case 'configure':
+      await holdAtLogger(member);
       await member.reload();
       return null;
     case 'sync-slots':
-      await syncSlots(member.sql(), 'slots' in orders.goal ? orders.goal.slots : []);
+      await syncSlots(member.sql(), 'slots' in orders.goal ? (orders.goal.slots ?? []) : []);
       return null;
     case 'mark-term':
       await member.markTerm(orders.term);
@@ -84,4 +86,9 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       await member.removeHome();
       return null;
   }
+}
+
+/** A logger that was made anew, or is followed for the first time, has no slot for this member yet. */
+async function holdAtLogger({ orders: { goal }, environment }: Member): Promise<void> {
+  if (goal.kind === 'follow' && goal.base !== undefined) await makeLoggerSlot(goal.upstream, goal.slot, environment.secrets.replication);
 }

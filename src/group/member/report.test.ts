@@ -11,7 +11,7 @@ const facts: Facts = {
   startedFor: 4, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, promotionAsked: false, rewindFailed: false,
 };
 const observation: Observation = {
-  inRecovery: true, timeline: 2, lsn: '0/10', received: '0/20', streamingFrom: 'a:1', heardMs: 7, lagMs: 5, sessions: 1, systemIdentifier: '7', synchronousNames: null, followers: [], slots: [], pendingRestart: ['port'],
+  inRecovery: true, timeline: 2, lsn: '0/10', received: '0/20', streamingFrom: 'a:1', heardMs: 7, lagMs: 5, sessions: 1, systemIdentifier: '7', synchronousNames: null, retained: {}, followers: [], slots: [], pendingRestart: ['port'],
 };
 const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: 'a', port: 1 }, slot: 's', name: 'n2@3' };
 

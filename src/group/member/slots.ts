@@ -2,6 +2,8 @@
 import { errnoOf } from '../../errors.ts';
 import { sleep } from '../../lifecycle.ts';
 import type { SqlSession } from '../../engine/sql.ts';
+import { ReplicationClient, UpstreamError } from '../../wire/client.ts';
+import type { Account, Endpoint } from '../model.ts';
 
 /**
  * On a standby: a logical slot from its time as a primary, in whose place PostgreSQL's slot synchronisation wants to put a
@@ -11,12 +13,13 @@ export const LEFT_OVER_SLOT = "(pg_is_in_recovery() and slot_type = 'logical' an
 
 /**
  * A slot that a departed member's walsender still holds is taken from it: left alone it would pin WAL for ever.
+ * That of a base backup under way is temporary, and goes by itself.
  * A slot that lost its WAL (max_slot_wal_keep_size) can't be used again, and is made anew. Slots of other names are
  * somebody else's, and stay.
  */
 export async function syncSlots(sql: SqlSession, wanted: readonly string[]): Promise<void> {
   const present = await sql.query<{ name: string; lost: boolean }>(
-    `select slot_name as name, wal_status is not distinct from 'lost' as lost from pg_replication_slots s where (slot_type = 'physical' and slot_name like 'pgorbit\\_%') or ${LEFT_OVER_SLOT}`,
+    `select slot_name as name, wal_status is not distinct from 'lost' as lost from pg_replication_slots s where (slot_type = 'physical' and slot_name like 'pgorbit\\_%' and not temporary) or ${LEFT_OVER_SLOT}`,
   );
   for (const slot of present) if (slot.lost || !wanted.includes(slot.name)) await dropSlot(sql, slot.name);
   for (const name of wanted) await makeSlot(sql, name);
@@ -53,6 +56,20 @@ export async function makeSlot(sql: SqlSession, name: string): Promise<void> {
     await sql.query('select pg_create_physical_replication_slot($1, true)', [name]);
   } catch (error) {
     if (errnoOf(error) !== DUPLICATE) throw error;
+  }
+}
+
+const CONNECT_MS = 5_000;
+
+/** As makeSlot, on a logger, which speaks the replication protocol alone. */
+export async function makeLoggerSlot(logger: Endpoint, name: string, { user, password }: Account): Promise<void> {
+  const client = await ReplicationClient.connect({ host: logger.address, port: logger.port, user, password, applicationName: 'pgorbit', timeoutMs: CONNECT_MS });
+  try {
+    await client.command(`CREATE_REPLICATION_SLOT "${name}" PHYSICAL ( RESERVE_WAL )`);
+  } catch (error) {
+    if (!(error instanceof UpstreamError) || error.state !== DUPLICATE) throw error;
+  } finally {
+    client.destroy();
   }
 }
 

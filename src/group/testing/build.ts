@@ -4,7 +4,7 @@ import { decideGroup } from '../decide/decide.ts';
 import { GROUP } from '../../manifest/defaults.ts';
 import type { GroupRecord, GroupSpec, MemberRecord, MemberReport, MemberSpec } from '../model.ts';
 
-export const memberSpec = (name: string, patch: Partial<MemberSpec> = {}): MemberSpec => ({ name, host: 'h1', role: name === 'n1' ? 'primary' : 'replica', port: 5431 + Number(name.slice(1)), volume: null, path: null, ...patch });
+export const memberSpec = (name: string, patch: Partial<MemberSpec> = {}): MemberSpec => ({ name, host: 'h1', role: name === 'n1' ? 'primary' : 'replica', port: 5431 + Number(name.slice(1)), volume: null, path: null, source: null, rate: null, ...patch });
 
 export function specOf(names: string[], patch: Partial<GroupSpec> = {}): GroupSpec {
   return {
@@ -21,7 +21,7 @@ export function reportOn(name: string, patch: Partial<MemberReport> = {}): Membe
   const primary = name === 'n1';
   return {
     group: 'main', member: name, host: 'h1', incarnation: 1, term: 1, restarts: 1, state: primary ? 'running' : 'streaming', step: null, pid: 100, ready: true, inRecovery: !primary,
-    systemIdentifier: '7', timeline: 1, lsn: '0/100', received: primary ? null : '0/100', streamingFrom: primary ? null : '127.0.0.1:5432', heardMs: primary ? null : 100, followers: [], promised: null, synchronousNames: null, change: null, timelineBegin: null, lagMs: null, synchronous: false,
+    systemIdentifier: '7', timeline: 1, lsn: '0/100', received: primary ? null : '0/100', streamingFrom: primary ? null : '127.0.0.1:5432', heardMs: primary ? null : 100, retained: {}, followers: [], promised: null, synchronousNames: null, change: null, timelineBegin: null, lagMs: null, synchronous: false,
     pendingRestart: [], reached: primary ? 'primary' : 'follow', goalTerm: 1, sessions: 0, cleanStop: null, error: null, failures: 0, ...patch,
   };
 }
@@ -40,6 +40,8 @@ export class Scene {
   events: string[] = [];
   /** What the followers have flushed, as the primary sees it. */
   flush: string | null = null;
+  /** Who streams from another than the primary, and from whom. */
+  cascades: Record<string, string> = {};
   /** Members of whom nothing more is heard: as they were last seen. */
   #quiet: Record<string, Seen> = {};
 
@@ -54,11 +56,11 @@ export class Scene {
   }
 
   input(): DecisionInput {
-    const followers = Object.values(this.reports)
-      .filter((report) => report.streamingFrom !== null)
+    const followersOf = (upstream: string | null) => Object.values(this.reports)
+      .filter((report) => report.streamingFrom !== null && (this.cascades[report.member] ?? null) === upstream)
       .map(({ member }) => ({ name: member, term: this.record?.term ?? null, replay: null, flush: this.flush, synchronous: false }));
     const seen: Record<string, Seen> = { ...this.#quiet, ...Object.fromEntries(
-      Object.entries(this.reports).map(([name, report]) => [name, { report: report.inRecovery === false ? { ...report, followers } : report, at: this.now }]),
+      Object.entries(this.reports).map(([name, report]) => [name, { report: { ...report, followers: followersOf(report.inRecovery === false ? null : name) }, at: this.now }]),
     ) };
     return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, leaderFor: 100_000, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares };
   }

@@ -6,7 +6,7 @@ import type { OrbitEvent } from '../../observe/event.ts';
 
 const member = (name: string, patch: Partial<Omit<ViewMember, 'received'>> & { received?: string } = {}): ViewMember => ({
   name, role: 'replica', host: `h${name.slice(1)}`, address: '10.0.0.1', port: 5430 + Number(name.slice(1)), pid: 1, state: 'streaming', step: null, timeline: 2, lsn: '0/100',
-  lagBytes: 0, lagMs: 0, voter: true, synchronous: false, pendingRestart: [], error: null, ...patch,
+  lagBytes: 0, lagMs: 0, upstream: null, retainedBytes: null, voter: true, synchronous: false, pendingRestart: [], error: null, ...patch,
 });
 const group = (members: ViewMember[], patch: Partial<ViewGroup> = {}): ViewGroup => ({
   name: 'main', storage: 'local', commit: 'quorum', term: 7, primary: 'n1', state: 'healthy', reason: '', engine: null, operation: null, results: [], members, ...patch,

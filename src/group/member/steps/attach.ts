@@ -22,6 +22,8 @@ export interface AttachOrder {
   incarnation: number;
   term: number;
   checkpoint: 'fast' | 'spread';
+  /** How fast a copy may read its source, bytes a second, or null. */
+  rate: number | null;
 }
 
 /** How long each part took, ms. */

@@ -1,0 +1,88 @@
+/** A standby on this machine, as a command reaches it: by the cluster's agents, or by its own agent alone. */
+import { launchAgent, runningAgent } from '../agent/launch.ts';
+import { readIdentity } from '../agent/identity/files.ts';
+import { RpcClient } from '../agent/rpc/client.ts';
+import type { StatusDocument } from '../agent/api.ts';
+import { PgorbitError } from '../errors.ts';
+import type { NewOwner } from '../group/member/parted.ts';
+import type { ClusterSpec, GroupSpec, MemberSpec } from '../group/model.ts';
+import { agentDir } from '../home.ts';
+import { listAgents } from './agents-here.ts';
+import { listClusters, readCluster } from './admin.ts';
+import { Cluster, isLeaderless } from './cluster.ts';
+import type { Context } from './context.ts';
+import { chooseCluster } from './plan/select.ts';
+
+export interface StandbyHere {
+  spec: ClusterSpec;
+  group: GroupSpec;
+  member: MemberSpec;
+  /** Whose its data are since it left, or null. */
+  owner: NewOwner | null;
+  /** Null while nobody leads its cluster, or this machine may not manage it. */
+  status: StatusDocument | null;
+  /** Its host's agent; to be closed. */
+  agent: RpcClient;
+}
+
+/**
+ * Finds the standby that `wanted` (`s1` or `main/s1`) means. @throws `no-such-member`, `usage` for a member that is no
+ * standby, `host-unreachable` where its host is another machine
+ */
+export async function findStandby(context: Context, wanted: string): Promise<StandbyHere> {
+  const agents = await listAgents(context.home);
+  const name = chooseCluster([...new Set([...(await listClusters(context.home)), ...agents.map((one) => one.cluster)])].sort(), context.wantedCluster, context.home);
+  const here = agents.filter((one) => one.cluster === name);
+  const status = await askStatus(context, name);
+  for (const config of here) {
+    const agent = await openAgent(context, name, config.host);
+    try {
+      const { document, parted } = await agent.call('GET /v1/here', {}, { signal: context.signal });
+      if (document === null) continue;
+      const { group, member } = memberOf(document.spec, wanted);
+      if (member.host !== config.host) continue;
+      const owner = parted.find((one) => one.group === group.name && one.member === member.name)?.owner ?? null;
+      return { spec: document.spec, group, member, owner, status, agent: await openAgent(context, name, config.host) };
+    } finally {
+      agent.close();
+    }
+  }
+  throw new PgorbitError('host-unreachable', `${wanted} of cluster ${name} does not live on this machine`, { hint: 'run the command on the machine of its host; `pgorbit status` names the host' });
+}
+
+function memberOf(spec: ClusterSpec, wanted: string): { group: GroupSpec; member: MemberSpec } {
+  const name = wanted.slice(wanted.indexOf('/') + 1);
+  const groups = Object.values(spec.groups).filter((group) => !wanted.includes('/') || group.name === wanted.slice(0, wanted.indexOf('/')));
+  const group = groups.find((one) => Object.hasOwn(one.members, name));
+  const member = group?.members[name];
+  if (group === undefined || member === undefined) {
+    const standbys = Object.values(spec.groups).flatMap((one) => Object.values(one.members)).filter((one) => one.role === 'standby').map((one) => one.name);
+    throw new PgorbitError('no-such-member', `cluster ${spec.cluster} has no member ${JSON.stringify(wanted)}`, { hint: `its standbys are: ${standbys.join(', ') || 'none'}` });
+  }
+  if (member.role !== 'standby') throw new PgorbitError('usage', `${member.name} is a ${member.role}, not a standby`, { hint: '`pgorbit status` shows the roles' });
+  return { group, member };
+}
+
+/** Null where nobody can answer for the cluster. */
+async function askStatus(context: Context, name: string): Promise<StatusDocument | null> {
+  const file = await readCluster(context.home, name);
+  if (file === null || (await isLeaderless(context.home, file))) return null;
+  const cluster = await Cluster.open(context, name);
+  try {
+    return await cluster.call('GET /v1/status', {}, { signal: context.signal });
+  } catch (error) {
+    if (error instanceof PgorbitError && (error.code === 'agent-unreachable' || error.code === 'timed-out')) return null;
+    throw error;
+  } finally {
+    cluster.close();
+  }
+}
+
+/** The agent of a host of this machine, started where it does not run; with its own certificate, as another may not be here. */
+export async function openAgent(context: Context, cluster: string, host: string): Promise<RpcClient> {
+  const dir = agentDir(context.home, cluster, host);
+  if ((await runningAgent(dir)) === null) await launchAgent({ home: context.home, cluster, host });
+  const listens = (await runningAgent(dir))?.listens ?? null;
+  if (listens === null) throw new PgorbitError('agent-unreachable', `the agent of host ${host} of cluster ${cluster} does not listen`, { hint: '`pgorbit agent --background` starts it' });
+  return new RpcClient({ ...listens, host }, await readIdentity(dir));
+}

@@ -1,0 +1,59 @@
+/** Whom a member takes its WAL from. Pure. */
+import { isElectable, isIn, streams, type Context } from './context.ts';
+import type { MemberRecord, Role } from '../model.ts';
+
+/** How long a standby's source may be unwell before the standby turns to the primary. */
+const LOST_MS = 5_000;
+/** How long it must have been well before the standby turns back to it. */
+const BACK_MS = 10_000;
+
+const ROLES: ReadonlySet<string> = new Set<Role>(['replica', 'logger', 'standby']);
+
+/**
+ * The primary, unless this is a standby for which the manifest names another source, and that one is there and well. A
+ * source that falters for a moment is kept; one that comes back is taken again when it has proved itself. A standby that
+ * has no data yet takes the source as it is.
+ */
+export function upstreamOf(context: Context, member: MemberRecord, primary: string): string {
+  const present = member.goal.kind === 'follow' ? member.goal.upstream.member : null;
+  const found = sources(context, member).filter((name) => name !== primary).map((name) => {
+    const well = isWell(context, name);
+    const lost = context.heldFor(`source-lost:${member.name}:${name}`, !well);
+    const back = context.heldFor(`source-well:${member.name}:${name}`, well);
+    return { name, kept: name === present && lost < LOST_MS, taken: well && (!member.joined || back >= BACK_MS) };
+  });
+  return (found.find(({ kept }) => kept) ?? found.find(({ taken }) => taken))?.name ?? primary;
+}
+
+/** The members that the manifest means, by name. */
+function sources(context: Context, member: MemberRecord): string[] {
+  const wanted = context.spec.members[member.name]?.source ?? null;
+  if (member.role !== 'standby' || wanted === null) return [];
+  const named = context.spec.members[wanted] !== undefined ? [wanted] : [];
+  const meant = named.length > 0 || !ROLES.has(wanted) ? named : Object.keys(context.record.members).filter((name) => context.record.members[name]?.role === wanted).sort();
+  return meant.filter((name) => isIn(context, name) && !follows(context, name, member.name));
+}
+
+/** Does `name` get its WAL from `source`, however many members lie between, or is it the same? */
+function follows(context: Context, name: string, source: string): boolean {
+  const seen = new Set<string>();
+  for (let at: string | undefined = name; at !== undefined && !seen.has(at);) {
+    if (at === source) return true;
+    seen.add(at);
+    const goal: MemberRecord['goal'] | undefined = context.record.members[at]?.goal;
+    at = goal?.kind === 'follow' ? goal.upstream.member : undefined;
+  }
+  return false;
+}
+
+/** It runs on its present data and receives WAL itself. */
+function isWell(context: Context, name: string): boolean {
+  const member = context.member(name);
+  const report = context.report(name);
+  return member.joined && report !== null && report.incarnation === member.incarnation && report.ready && streams(context, name);
+}
+
+/** Whose data a standby copies that takes its WAL from a logger: a replica's, so that the primary has no load of it. */
+export function baseOf(context: Context, primary: string): string {
+  return Object.keys(context.record.members).sort().find((name) => name !== primary && isElectable(context, name) && streams(context, name)) ?? primary;
+}

@@ -1,0 +1,43 @@
+/**
+ * What is left of a member that became a cluster of its own: a small durable file outside its data. It outlives the
+ * agent, so that this group never takes it for a member again, and says how far it came.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeDurably } from '../../durable.ts';
+import { errnoOf } from '../../errors.ts';
+
+/** Whose the data are from now on. */
+export interface NewOwner {
+  cluster: string;
+  clusterId: string;
+}
+
+/** Up to where the data go. */
+export interface RecoveryPoint {
+  timeline: number;
+  /** `X/Y` */
+  lsn: string;
+  /** When the last replayed transaction was committed or rolled back, ISO 8601; null where none was since it started. */
+  time: string | null;
+}
+
+export interface Parted {
+  owner: NewOwner;
+  point: RecoveryPoint;
+  /** False while it is being promoted: a crash then leaves a standby that is put right as any other. */
+  done: boolean;
+}
+
+const fileOf = (homeDir: string): string => join(homeDir, 'parted.json');
+
+export async function readParted(homeDir: string): Promise<Parted | null> {
+  try {
+    return JSON.parse(await readFile(fileOf(homeDir), 'utf8')) as Parted;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+export const writeParted = (homeDir: string, parted: Parted): Promise<void> => writeDurably(fileOf(homeDir), `${JSON.stringify(parted)}\n`);

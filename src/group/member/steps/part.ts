@@ -1,0 +1,96 @@
+/**
+ * A standby leaves its group for good: it takes up what it has received, accepts writes on a timeline of its own, and
+ * gets the mark of another cluster. Needs nobody: the group may be lost.
+ */
+import { PgorbitError } from '../../../errors.ts';
+import { sleep } from '../../../lifecycle.ts';
+import { parseLsn } from '../../../wal/lsn.ts';
+import { writeMarker } from '../../../volume/marker.ts';
+import type { Member } from '../member.ts';
+import { readParted, writeParted, type NewOwner, type Parted, type RecoveryPoint } from '../parted.ts';
+import { holdingOf } from '../place.ts';
+import { syncSlots } from '../slots.ts';
+import { observe } from '../observe.ts';
+import { cutUpstream } from './promise.ts';
+import { promote } from './promote.ts';
+
+const POLL_MS = 20;
+/** Replay that stands still for this long, with WAL left to replay, has failed. */
+const STALLED_MS = 60_000;
+/** Until a standby that has just been started answers; it may have much to replay. */
+const START_MS = 600_000;
+const CHECKPOINT_MS = 600_000;
+/** An archive, as a rule, is one cluster's alone. */
+const ARCHIVE = ['archive_command', 'archive_library'];
+
+/**
+ * Afterwards the data are a cleanly stopped primary's of the cluster `owner`, and `parted.json` says so. Nobody else may
+ * run the member meanwhile. May be repeated: what an earlier attempt did is found.
+ * @throws `unsafe` where the data are not whole, or went to another cluster before; what the server throws.
+ */
+export async function part(member: Member, owner: NewOwner, signal: AbortSignal): Promise<Parted> {
+  const { place, orders } = member;
+  const earlier = await readParted(place.homeDir);
+  if (earlier?.done) return earlier;
+  const holding = await holdingOf(place);
+  if (holding.kind !== 'data' || holding.marker.incarnation === 0) {
+    throw new PgorbitError('unsafe', `${place.member} has no whole copy of the data: it can't be promoted`, { hint: '`pgorbit status` shows how far it is' });
+  }
+  const settings = { ...orders.spec.settings, ...Object.fromEntries(ARCHIVE.filter((name) => orders.spec.settings[name] !== undefined).map((name) => [name, ''])) };
+  // The goal whose configuration has no upstream.
+  member.orders = { ...orders, goal: { kind: 'promise' }, spec: { ...orders.spec, settings } };
+  await member.adopt();
+  if (member.postmaster === null) await member.start((await member.facts()).data?.standbySignal === false ? 'primary' : 'standby');
+  let parted = earlier ?? null;
+  if (await answers(member, signal)) {
+    member.nowDoing('letting go of its upstream');
+    await cutUpstream(member, member.orders.goal, signal);
+    await member.sql().query('select pg_wal_replay_resume() where pg_is_wal_replay_paused()');
+    parted = { owner, point: await replayed(member, signal), done: false };
+    await writeParted(place.homeDir, parted);
+    member.nowDoing('promoting');
+    await promote(member, signal);
+  }
+  if (parted === null) throw new PgorbitError('unsafe', `${place.member} accepts writes already, and nobody promoted it as a standby`, { hint: '`pgorbit status`' });
+  await syncSlots(member.sql(), []);
+  await member.sql().query('checkpoint', [], { timeoutMs: CHECKPOINT_MS });
+  if (!(await member.stop('fast'))) throw new PgorbitError('timed-out', `${place.member} does not stop`, { hint: `pgorbit logs ${place.member}` });
+  await writeMarker(place.dir, { ...holding.marker, ...parted.owner, incarnation: 1, term: 0, systemIdentifier: holding.marker.systemIdentifier ?? orders.systemIdentifier });
+  await writeParted(place.homeDir, { ...parted, done: true });
+  return { ...parted, done: true };
+}
+
+/** Waits until it answers. @returns is it in recovery? */
+async function answers(member: Member, signal: AbortSignal): Promise<boolean> {
+  const started = performance.now();
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      member.observation = { ...(await observe(member.sql())), pendingRestart: [] };
+      return member.observation.inRecovery;
+    } catch (error) {
+      if (member.postmaster === null || performance.now() - started > START_MS) throw error;
+      await sleep(POLL_MS, signal);
+    }
+  }
+}
+
+/** Waits until all is replayed that was received. */
+async function replayed(member: Member, signal: AbortSignal): Promise<RecoveryPoint> {
+  let last = '';
+  let movedAt = performance.now();
+  for (;;) {
+    const rows = await member.sql().query<{ replayed: string; received: string | null; time: string | null }>(
+      "select pg_last_wal_replay_lsn()::text as replayed, pg_last_wal_receive_lsn()::text as received, to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as time",
+    );
+    const row = rows[0];
+    if (row === undefined) throw new PgorbitError('postgres-failed', `${member.place.member} does not say how far it has replayed`);
+    if (row.received === null || parseLsn(row.replayed) >= parseLsn(row.received)) return { timeline: member.observation?.timeline ?? 1, lsn: row.replayed, time: row.time };
+    if (row.replayed !== last) movedAt = performance.now();
+    else if (performance.now() - movedAt > STALLED_MS) {
+      throw new PgorbitError('postgres-failed', `${member.place.member} has received WAL up to ${row.received} and does not get beyond ${row.replayed}`, { hint: `pgorbit logs ${member.place.member}` });
+    }
+    last = row.replayed;
+    await sleep(POLL_MS, signal);
+  }
+}
