@@ -1,5 +1,5 @@
 /** Runs a restored data directory to its target, as a server that nobody reaches, and stops it cleanly. */
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stripAutoConf } from '../../engine/config.ts';
@@ -45,6 +45,8 @@ const POLL_MS = 50;
 const STOP_MS = 600_000;
 /** Only names the socket. */
 const PORT = 5432;
+/** sun_path (unix(7)) and its final zero. */
+const LONGEST_SOCKET = 107;
 
 /**
  * Ends with a database system that was cut off its past: on a timeline of its own, shut down cleanly. Throws PgorbitError
@@ -52,18 +54,18 @@ const PORT = 5432;
  */
 export async function recover(options: RecoverOptions): Promise<{ timeline: number }> {
   const { dataDir, user, signal } = options;
-  const socketDir = await mkdtemp(join(tmpdir(), 'pgorbit-restore-'));
+  let socketDir = '';
   let postmaster: Postmaster | null = null;
   let exchange: WalExchange | null = null;
   try {
-    if (user !== null) await chown(socketDir, user.uid, user.gid);
-    const hba = join(socketDir, 'pg_hba.conf');
-    await writeFile(hba, 'local all all trust\n', { mode: 0o644 });
     await rm(join(dataDir, 'standby.signal'), { force: true });
     await stripAutoConf(dataDir);
     await replaceFile(join(dataDir, 'recovery.signal'), '');
     const total = options.chain.segments.filter((segment) => segment.archived).length;
     exchange = await WalExchange.open({ dir: options.exchangeDir, system: options.system, owner: user, onSegment: (count) => options.onProgress(Math.min(count, total), total) });
+    socketDir = await makeSocketDir(options);
+    const hba = join(socketDir, 'pg_hba.conf');
+    await writeFile(hba, 'local all all trust\n', { mode: 0o644 });
     postmaster = await start(options, { socketDir, hba, command: await exchange.command() });
     await awaitEnd(options, postmaster, exchange, socketDir);
     await options.settle((database) => connect(options, socketDir, database));
@@ -79,8 +81,17 @@ export async function recover(options: RecoverOptions): Promise<{ timeline: numb
     if (postmaster !== null && isAlive(postmaster.id)) await stopPostgres(postmaster, 'immediate', STOP_MS);
     postmaster?.release();
     await exchange?.close();
-    await rm(socketDir, { recursive: true, force: true });
+    if (socketDir !== '') await rm(socketDir, { recursive: true, force: true });
   }
+}
+
+/** Beside the exchanged files, which go with the cluster whatever happens; elsewhere where a socket's name would be too long. */
+async function makeSocketDir({ exchangeDir, user }: RecoverOptions): Promise<string> {
+  let dir = join(exchangeDir, 'socket');
+  if (`${dir}/.s.PGSQL.${PORT}`.length > LONGEST_SOCKET) dir = await mkdtemp(join(tmpdir(), 'pgorbit-restore-'));
+  else await mkdir(dir, { mode: 0o700 });
+  if (user !== null) await chown(dir, user.uid, user.gid);
+  return dir;
 }
 
 async function start(options: RecoverOptions, at: { socketDir: string; hba: string; command: string }): Promise<Postmaster> {
