@@ -158,7 +158,7 @@ export class LoggerRunner {
       settings: 'same',
       promisedTerm: this.#status?.term ?? 0,
       answeredTerm: this.#promised?.term ?? 0,
-      current: true,
+      current: this.#agent.raft.current,
       following: upstream === null ? null : { host: '127.0.0.1', port: upstream.port, slot: upstream.slot, name: upstream.name, term: upstream.term },
     };
   }

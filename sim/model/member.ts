@@ -17,6 +17,9 @@ const FAST_STOP_MS = 60_000;
 
 export type MemberFacts = Facts & { systemIdentifier: string | null };
 
+/** As src/group/member/configuration.ts has it. */
+const NOBODY = 'ANY 1 ("nobody@0")';
+
 export class ModelMember {
   readonly world: World;
   readonly agent: ModelAgent;
@@ -114,9 +117,9 @@ export class ModelMember {
       checkpointed: this.checkpointedFor === this.checkpointKey(),
       promisedTerm: home.promised.term,
       promised: home.promised.position === null ? null : { term: home.promised.term, ...home.promised.position },
-      current: true,
+      current: this.agent.raft.current,
       leased: !this.#needsLease || this.agent.leased(),
-      promotionAsked: false,
+      promotionAsked: this.postmaster?.promotionAsked ?? false,
       rewindFailed: this.rewindFailedFor === record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
     };
@@ -171,9 +174,10 @@ export class ModelMember {
 
   configuration(goal: Goal = this.orders.goal): string {
     if (goal.kind === 'checkpoint' || goal.kind === 'drain' || goal.kind === 'stop') return this.folder?.data?.conf ?? '';
+    const idle: Conf = { ...NO_CONF, synchronousNames: this.orders.spec.commit === 'quorum' ? NOBODY : '' };
     const conf: Conf = goal.kind === 'follow'
-      ? { ...NO_CONF, upstream: goal.upstream.port, slot: goal.slot, name: goal.name }
-      : { ...NO_CONF, synchronousNames: 'synchronousNames' in goal ? goal.synchronousNames : '' };
+      ? { ...idle, upstream: goal.upstream.port, slot: goal.slot, name: goal.name }
+      : 'synchronousNames' in goal ? { ...NO_CONF, synchronousNames: goal.synchronousNames } : idle;
     return JSON.stringify(conf);
   }
 

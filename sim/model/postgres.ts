@@ -140,9 +140,13 @@ export class ModelPostgres extends Server {
     });
   }
 
+  /** It can't be asked to forget it. */
+  promotionAsked = false;
+
   /** pg_promote(): what was received is replayed, then a new timeline begins: the first without a history file. */
   promote(): void {
     const { random, invariants } = this.world;
+    this.promotionAsked = true;
     this.process.after(random.int(5, 60), () => {
       if (this.phase !== 'ready' || !this.inRecovery) return;
       this.receiver?.end();

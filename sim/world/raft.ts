@@ -37,7 +37,7 @@ export interface RaftDisk {
 type Message =
   | { type: 'ask'; from: string; term: number; pre: boolean; last: Position }
   | { type: 'vote'; from: string; term: number; pre: boolean }
-  | { type: 'append'; from: string; term: number; at: number; entry: Entry; committed: Documents }
+  | { type: 'append'; from: string; term: number; at: number; entry: Entry; committed: Documents; leads: boolean }
   | { type: 'held'; from: string; term: number; at: number; index: number };
 
 const atLeast = (a: Position, b: Position): boolean => a.term > b.term || (a.term === b.term && a.index >= b.index);
@@ -52,6 +52,9 @@ export class RaftNode {
   /** Whom it last heard as the leader. */
   leader: string | null = null;
   committed: Documents;
+  /** It has heard the newest state since it began: what the real one learns by a read of its own. */
+  current = false;
+  readonly #startedAt: number;
   #heardAt: number;
   #patience = 0;
   #votes = new Set<string>();
@@ -73,6 +76,7 @@ export class RaftNode {
     this.committed = disk.committed;
     // After a restart, too, it votes for nobody for a while: it may have promised just before.
     this.#heardAt = world.clock.now;
+    this.#startedAt = world.clock.now;
   }
 
   start(): void {
@@ -250,6 +254,7 @@ export class RaftNode {
     this.#heardAt = this.#world.clock.now;
     if (atLeast(message.entry, disk.last)) disk.last = message.entry;
     this.#commit(message.committed);
+    if (message.leads && message.at >= this.#startedAt) this.current = true;
     this.#send(message.from, { type: 'held', from: this.#host, term: disk.term, at: message.at, index: disk.last.index });
   }
 
@@ -266,7 +271,7 @@ export class RaftNode {
 
   #spread(): void {
     const world = this.#world;
-    const message: Message = { type: 'append', from: this.#host, term: this.#disk.term, at: world.clock.now, entry: this.#disk.last, committed: this.committed };
+    const message: Message = { type: 'append', from: this.#host, term: this.#disk.term, at: world.clock.now, entry: this.#disk.last, committed: this.committed, leads: this.self() };
     for (const host of world.hosts) this.#send(host, message);
   }
 
@@ -288,6 +293,7 @@ export class RaftNode {
       this.#world.store.commit(entry.documents);
       this.#leadsSince ??= clock.now;
       this.#commit(entry.documents);
+      this.current = true;
       spread = true;
     }
     if (!spread) return;

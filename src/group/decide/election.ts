@@ -102,9 +102,9 @@ function isCandidate(context: Context, member: MemberRecord): boolean {
 
 /** Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last. */
 function choose(context: Context, promotion: Promotion, set: Promiser[]): Promiser | undefined {
-  const failed = promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member);
+  const failed = new Set(promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member));
   const able = set.filter(({ member }) => isCandidate(context, member)).toSorted((a, b) =>
-    Number(failed.includes(a.member.name)) - Number(failed.includes(b.member.name)) || comparePositions(b.position, a.position) || a.member.name.localeCompare(b.member.name));
+    Number(failed.has(a.member.name)) - Number(failed.has(b.member.name)) || comparePositions(b.position, a.position) || a.member.name.localeCompare(b.member.name));
   const found = able.find(({ member }) => promotion.planned && member.name === promotion.candidate) ?? able[0];
   if (found === undefined || context.record.voters.length > 0 || promotion.operation !== null) return found;
   // What an asynchronous replica lacks is lost: no more than the manifest allows.
