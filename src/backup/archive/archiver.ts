@@ -1,7 +1,7 @@
 /** Keeps an archive of a group's WAL: one that is left running, and follows whoever has the WAL. */
 import { createHash } from 'node:crypto';
 import { errnoOf, PgorbitError } from '../../errors.ts';
-import { sleep } from '../../lifecycle.ts';
+import { Lifecycle, sleep } from '../../lifecycle.ts';
 import { formatLsn, parseLsn } from '../../wal/lsn.ts';
 import { explainStore, type FolderStore } from '../folder-store.ts';
 import { lockFile } from '../lock.ts';
@@ -29,6 +29,7 @@ export type ArchiveEvent =
 
 const QUICK_MS = 200;
 const SLOW_MS = 1_000;
+const SWEEP_MS = 30_000;
 
 /** A name that pgorbit's own care for a group's slots leaves alone; another repository has another. */
 export function slotOf(store: FolderStore): string {
@@ -45,11 +46,14 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
   let held: { name: string; release: () => Promise<void> } | null = null;
   let waiting = '';
   let announced = '';
+  // A member that is down while the source changes comes back with its old slot. One that can't be asked now is asked again.
+  const life = new Lifecycle(() => {});
+  life.every(SWEEP_MS, 'slots of an earlier time', async () => leaveOthers((await options.find()).others, slot, life.signal));
   try {
     while (!signal.aborted) {
       let streamed = false;
       try {
-        const { source, others } = await options.find();
+        const { source } = await options.find();
         let system: SystemFolder | null = null;
         const session = archiveSession({
           source, slot, now: options.now, signal,
@@ -61,7 +65,6 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
               for (const folder of ['wal', 'sums']) await store.makeFolder(system.key(folder));
               held = { name: system.name, release: await lockFile(system.path('archive.lock'), `the archiver of ${options.cluster}`) };
             }
-            await leaveOthers(others, slot, signal);
             return new ArchiveWriter(system.path('wal'), system.path('sums'), identity.segmentSize);
           },
           wanted: async () => (system === null ? null : newestEnd(system)),
@@ -87,6 +90,7 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
       await sleep(streamed ? QUICK_MS : SLOW_MS, signal);
     }
   } finally {
+    await life.stop();
     await (held as { release: () => Promise<void> } | null)?.release();
   }
 }

@@ -10,7 +10,7 @@ import { sleep } from '../../lifecycle.ts';
 import { readHistory } from '../../wal/files.ts';
 import { parseLsn } from '../../wal/lsn.ts';
 import { TestPostgres, VERSIONS, command, makeDir } from '../../wal/testing/postgres.ts';
-import { type ArchiveEvent, runArchiver } from '../archive/archiver.ts';
+import { type ArchiveEvent, runArchiver, slotOf } from '../archive/archiver.ts';
 import type { ArchiveSource } from '../archive/session.ts';
 import type { BackupInfo } from '../info.ts';
 import type { SystemFolder } from '../repository.ts';
@@ -221,6 +221,22 @@ describe.each(Object.keys(VERSIONS).map(Number))('PostgreSQL %i', (version) => {
     expect(await errorOf(run(() => false))).toMatchObject({ code: 'wal-invalid', hint: expect.stringContaining('take a new backup') });
     await takeBackup(options);
     await reach();
+  });
+
+  it('an archive leaves no slot where its WAL came from once', async () => {
+    const [server, before] = [await TestPostgres.create(version), await TestPostgres.create(version)];
+    cleanup.push(() => server.destroy(), () => before.destroy());
+    const options = await takeOptions(server, cleanup);
+    await before.value(`select pg_create_physical_replication_slot('${slotOf(options.store)}', true), pg_create_physical_replication_slot('another', true)`);
+    const stop = new AbortController();
+    const archiving = runArchiver({
+      store: options.store, cluster: 'shop', group: 'main', now: () => performance.now(), signal: stop.signal, onEvent: () => {},
+      find: async () => ({ source: sourceOf(server), others: [sourceOf(before, 'n2')] }),
+    });
+    while ((await before.value('select string_agg(slot_name, $$ $$) from pg_replication_slots')) !== 'another') await sleep(20);
+    while ((await server.value('select count(*) from pg_replication_slots where active')) !== '1') await sleep(20);
+    stop.abort();
+    await archiving;
   });
 
   it.skipIf(process.getuid?.() !== 0)('an archive on a full file system waits for room, and then goes on (needs root for tmpfs)', async () => {
