@@ -25,6 +25,7 @@ describe('configurationOf', () => {
 
   it('lets a member of a quorum group that is not to accept writes acknowledge none', () => {
     for (const goal of [follow, { kind: 'promise' } as const]) expect(setting(configurationOf(input({ quorum: true, goal })), 'synchronous_standby_names')).toBe(`'ANY 1 ("nobody@0")'`);
+    expect(setting(configurationOf(input({ quorum: true, goal: { kind: 'create' } })), 'synchronous_standby_names'), 'the first server makes its accounts alone').toBe("''");
     expect(setting(configurationOf(input({ quorum: true, goal: primary })), 'synchronous_standby_names')).toBe("'ANY 1 (n2)'");
     expect(setting(configurationOf(input()), 'synchronous_standby_names')).toBe("''");
   });

@@ -44,7 +44,7 @@ export function configurationOf(input: ConfigurationInput): string {
   own['cluster_name'] = input.member;
   own['restore_command'] = input.restoreCommand;
   own['recovery_target_timeline'] = 'latest';
-  own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : input.quorum ? NOBODY : '';
+  own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : input.quorum && goal.kind !== 'create' ? NOBODY : '';
   if (goal.kind === 'follow') {
     own['primary_conninfo'] = conninfo(goal.upstream, goal.name, input.replication, keepsLogicalSlots(input));
     if (goal.slot !== '') own['primary_slot_name'] = goal.slot;
