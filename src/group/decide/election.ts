@@ -79,7 +79,8 @@ function electors(context: Context, promotion: Promotion, promised: Promiser[]):
   const enough = (set: Promiser[]): boolean => {
     const names = set.map(({ member }) => member.name);
     const agreed = sets.length === 0 ? everyoneAnswered(context, names, writers) : sets.every((one) => mayElect(one, writers, names));
-    return agreed && set.some(({ member }) => isCandidate(context, member));
+    // Where only those are left whom the manifest no longer names, one of them still has to hold the data.
+    return agreed && set.some(({ member }) => (set === promised ? member.role === 'replica' : isCandidate(context, member)));
   };
   if (enough(others)) return others;
   // Somebody who runs may be about to promise: for a moment that is better than a start after a crash.
@@ -103,7 +104,8 @@ function isCandidate(context: Context, member: MemberRecord): boolean {
 /** Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last. */
 function choose(context: Context, promotion: Promotion, set: Promiser[]): Promiser | undefined {
   const failed = new Set(promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member));
-  const able = set.filter(({ member }) => isCandidate(context, member)).toSorted((a, b) =>
+  const named = set.filter(({ member }) => isCandidate(context, member));
+  const able = (named.length > 0 ? named : set.filter(({ member }) => member.role === 'replica')).toSorted((a, b) =>
     Number(failed.has(a.member.name)) - Number(failed.has(b.member.name)) || comparePositions(b.position, a.position) || a.member.name.localeCompare(b.member.name));
   const found = able.find(({ member }) => promotion.planned && member.name === promotion.candidate) ?? able[0];
   if (found === undefined || context.record.voters.length > 0 || promotion.operation !== null) return found;
