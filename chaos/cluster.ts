@@ -160,7 +160,7 @@ const describeMember = (member: MemberStatus): string => [member.name, member.ro
 async function joinHosts(hosts: readonly ChaosHost[], manifest: string, say: (text: string) => void): Promise<void> {
   const [first, ...others] = hosts;
   if (first === undefined) throw new Error('a cluster has a host');
-  const up = first.start('up', manifest, '--json');
+  const up = first.start('up', manifest, '--json', '--timeout', '120s');
   let heard = '';
   const joining = new Map<string, Promise<void>>();
   const join = async (host: ChaosHost, token: string): Promise<void> => {

@@ -1,10 +1,11 @@
 /** Runs inside the session's network, where every host is reached: one cluster, and round after round until one fails. */
+import { join } from 'node:path';
 import { ChaosClient } from './clients/client.ts';
 import { ChaosCluster } from './cluster.ts';
 import { keepEvidence } from './evidence.ts';
 import { Cuts } from './net/cuts.ts';
 import { FAR, NEAR, OPS } from './net/nodes.ts';
-import { playRound, type Evidence, type Stage } from './round.ts';
+import { noResult, playRound, type Evidence, type Stage } from './round.ts';
 import type { SessionNews, SessionOrder } from './session.ts';
 import { topologyOf } from './topologies.ts';
 
@@ -16,6 +17,7 @@ const say = (text: string): void => void tell({ kind: 'say', text });
 const abandon = (): never => process.exit(1);
 process.on('disconnect', abandon);
 
+const homes = Object.fromEntries(topologyOf(order.topology).hosts.map((name) => [name, join(order.folder, name)]));
 let notes: string[] = [];
 let began = performance.now();
 const note = (text: string): void => {
@@ -28,7 +30,11 @@ process.disconnect();
 
 async function main(): Promise<void> {
   const { network } = order;
-  const cluster = await ChaosCluster.up({ ...order, topology: topologyOf(order.topology), say });
+  const cluster = await ChaosCluster.up({ ...order, topology: topologyOf(order.topology), say }).catch(async (error: Error) => {
+    await tellFailure(error);
+    return null;
+  });
+  if (cluster === null) return;
   const at = (name: string): (typeof network.nodes)[string] => network.nodes[name] as (typeof network.nodes)[string];
   const load = [new ChaosClient('near', at(NEAR), 'load'), new ChaosClient('far', at(FAR), 'load')];
   const watch = new ChaosClient('watch', at(OPS), 'watch');
@@ -46,6 +52,12 @@ async function play(stage: Stage, seed: number): Promise<boolean> {
   const evidence: Evidence = { stories: [], status: null };
   const result = await playRound(stage, { seed, longest: order.longest }, evidence);
   const failed = result.failures.length > 0;
-  await tell({ kind: 'round', result, timeline: notes, evidence: failed ? await keepEvidence(stage.cluster, result, notes, evidence) : null });
+  await tell({ kind: 'round', result, timeline: notes, evidence: failed ? await keepEvidence(homes, stage.cluster, result, notes, evidence) : null });
   return !failed;
+}
+
+/** The cluster did not come up: there is no use in more rounds. */
+async function tellFailure(error: Error): Promise<void> {
+  const result = { ...noResult(order.seed), failures: [error.message] };
+  await tell({ kind: 'round', result, timeline: notes, evidence: await keepEvidence(homes, null, result, notes, { stories: [], status: null }), hopeless: true });
 }

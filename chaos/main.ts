@@ -16,7 +16,7 @@ import { makeTestVolume } from '../test/support/volume.ts';
 import { volumeFacts } from '../src/volume/facts.ts';
 import { FAR, NEAR, OPS } from './net/nodes.ts';
 import { createNetwork, destroyNetwork, inside, sweepNetworks, whyNoNetwork } from './net/network.ts';
-import type { RoundResult } from './round.ts';
+import { noResult, type RoundResult } from './round.ts';
 import type { SessionNews, SessionOrder } from './session.ts';
 import { topologyOf, TOPOLOGIES, type TopologyName } from './topologies.ts';
 
@@ -96,8 +96,9 @@ async function main(): Promise<number> {
       // A cluster that failed is not played on: the rounds that are left have a new one.
       for (let done = 0; done < options.rounds && !interrupted;) {
         const session = await playSession(options, topology, options.seed + done, options.rounds - done);
-        played.push(...session);
-        done += session.length;
+        played.push(...session.played);
+        if (session.hopeless) break;
+        done += session.played.length;
       }
     }
   } finally {
@@ -119,8 +120,8 @@ function conclude(options: Options, rounds: readonly Played[]): number {
   return failed.length === 0 ? 0 : 1;
 }
 
-/** Rounds of one cluster, until the first that fails; at least one. */
-async function playSession(options: Options, topology: TopologyName, seed: number, rounds: number): Promise<Played[]> {
+/** Rounds of one cluster, until the first that fails; at least one. `hopeless`: another cluster would do no better. */
+async function playSession(options: Options, topology: TopologyName, seed: number, rounds: number): Promise<{ played: Played[]; hopeless: boolean }> {
   const version = options.version ?? versionFor(seed);
   say(`${topology}, PostgreSQL ${version}, seeds from ${seed}`);
   const folder = await mkdtemp(join(tmpdir(), PREFIX));
@@ -133,6 +134,7 @@ async function playSession(options: Options, topology: TopologyName, seed: numbe
     await rm(folder, { recursive: true, force: true });
   });
   const played: Played[] = [];
+  let hopeless = false;
   try {
     const network = await createNetwork([...topologyOf(topology).hosts, NEAR, FAR, OPS]);
     const volume = topologyOf(topology).storage === 'shared' ? await makeVolume(folder) : null;
@@ -140,16 +142,17 @@ async function playSession(options: Options, topology: TopologyName, seed: numbe
     await drive(order, (news) => {
       played.push({ ...news.result, topology, postgres: version, timeline: news.timeline, evidence: news.evidence });
       report(played.at(-1) as Played);
+      hopeless = news.hopeless === true;
     });
     if (played.length === 0) throw new Error('no round was played');
   } catch (error) {
     say(`the session failed: ${(error as Error).message}`);
-    const none = { faults: [], remarks: [], acknowledged: 0, transfers: 0, gapMs: 0, healedMs: 0, timeline: [], evidence: null };
-    played.push({ ...none, seed: seed + played.length, topology, postgres: version, failures: [(error as Error).message] });
+    hopeless = true;
+    played.push({ ...noResult(seed + played.length), topology, postgres: version, timeline: [], evidence: null, failures: [(error as Error).message] });
   } finally {
     await undo();
   }
-  return played;
+  return { played, hopeless };
 }
 
 /** Debian's 15 and the newest in turn, where both are here. */

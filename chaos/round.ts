@@ -32,6 +32,8 @@ export interface RoundResult {
   healedMs: number;
 }
 
+export const noResult = (seed: number): RoundResult => ({ seed, faults: [], failures: [], remarks: [], acknowledged: 0, transfers: 0, gapMs: 0, healedMs: 0 });
+
 export interface Stage {
   cluster: ChaosCluster;
   cuts: Cuts;
@@ -49,7 +51,7 @@ export interface Evidence {
 export async function playRound(stage: Stage, options: { seed: number; longest: number }, evidence: Evidence): Promise<RoundResult> {
   const { cluster, load, watch, note } = stage;
   const plan = drawPlan(new Prng(options.seed, 'chaos'), cluster.topology, options.longest);
-  const result: RoundResult = { seed: options.seed, faults: plan.faults.map(describeFault), failures: [], remarks: [], acknowledged: 0, transfers: 0, gapMs: 0, healedMs: 0 };
+  const result: RoundResult = { ...noResult(options.seed), faults: plan.faults.map(describeFault) };
   const life = new Lifecycle((error, what) => note(`${what}: ${(error as Error).message}`));
   try {
     evidence.status = await cluster.waitHealthy(HEALTHY_MS);

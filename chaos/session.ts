@@ -22,4 +22,5 @@ export interface SessionOrder {
 
 export type SessionNews =
   | { kind: 'say'; text: string }
-  | { kind: 'round'; result: RoundResult; timeline: string[]; evidence: string | null };
+  /** `hopeless`: the cluster did not even come up. */
+  | { kind: 'round'; result: RoundResult; timeline: string[]; evidence: string | null; hopeless?: true };
