@@ -50,7 +50,9 @@ describe.each([18, 15])('a commit of PostgreSQL %i that waits', (version) => {
     await cluster.waitHealthy({ members: 3 });
   });
 
-  const bothConfirm = (): Promise<void> => expect.poll(async () => (await cluster.group()).members.filter((one) => one.synchronous).length, { timeout: 20_000 }).toBe(2);
+  const bothConfirm = async (): Promise<void> => {
+    await expect.poll(async () => (await cluster.group()).members.filter((one) => one.synchronous).length, { timeout: 20_000 }).toBe(2);
+  };
 
   const signal = (name: 'SIGSTOP' | 'SIGCONT'): void => {
     for (const pid of silent) if (identify(pid) !== null) sendSignal(pid, name);
@@ -76,7 +78,9 @@ describe.each([18, 15])('a commit of PostgreSQL %i that waits', (version) => {
 
   const waitsFor = (pid: number): Promise<string | null> => askMember(cluster, `select wait_event from pg_stat_activity where pid = ${pid}`, 'n1').catch(String);
   const seen = (id: number, member: string): Promise<string | null> => askMember(cluster, `select count(*) from kept where id = ${id}`, member);
-  const arrives = (id: number): Promise<void> => expect.poll(() => seen(id, 'n2').catch(String), { timeout: 30_000 }).toBe('1');
+  const arrives = async (id: number): Promise<void> => {
+    await expect.poll(() => seen(id, 'n2').catch(String), { timeout: 30_000 }).toBe('1');
+  };
 
   test('is unseen on the primary and ended by no time-out; it is acknowledged when a voter is back', async () => {
     const { answer, warnings, pid } = await waiting(1, "set statement_timeout = '200ms'; set lock_timeout = '200ms'; set idle_in_transaction_session_timeout = '200ms'");

@@ -99,7 +99,7 @@ export class LoggerRunner {
     try {
       const { orders } = this;
       const facts = yield* this.#look();
-      if (this.orders !== orders) return 0;
+      if (this.orders !== orders || this.#ended) return 0;
       this.#facts = facts;
       this.#decided = orders;
       const step = nextStep({ goal: orders.goal, member: orders.record, term: orders.term, facts });

@@ -118,7 +118,7 @@ export class MemberRunner {
     try {
       const { orders } = member;
       const facts = yield* member.facts();
-      if (member.orders !== orders) return 0;
+      if (member.orders !== orders || this.#ended) return 0;
       this.#facts = facts;
       this.#orders = orders;
       this.#step = nextStep({ goal: orders.goal, member: orders.record, term: orders.term, facts });

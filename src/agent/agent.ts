@@ -186,6 +186,8 @@ export class Agent {
     while (!signal.aborted) {
       try {
         await this.store.read(SPEC_KEY);
+        // Their orders first: none may act once more by what it was told before.
+        await this.members.update();
         this.members.nowCurrent();
         return;
       } catch (error) {

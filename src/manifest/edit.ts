@@ -102,8 +102,9 @@ function editHosts(text: string, change: (node: YAMLMap, data: Data) => string):
   const doc = read(text);
   const intended = dataOf(doc);
   const node = pairOf(doc.contents, 'hosts')?.value;
+  // What is no mapping of its own can't be edited, which shows as a difference.
   const edited = isMap(node) ? change(node, child(intended, 'hosts')) : text;
-  return checked(edited, intended, 'the list of hosts');
+  return checked(edited, isMap(node) ? intended : { ...intended, hosts: null }, 'the list of hosts');
 }
 
 /** Adds a line to the group's mapping `key`, making that where it is not there. */

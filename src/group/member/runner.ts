@@ -118,7 +118,8 @@ export class MemberRunner {
     try {
       const { orders } = member;
       const facts = await member.facts();
-      if (member.orders !== orders) return 0;
+      // An agent that ends, or a member that is gone: nothing is begun any more.
+      if (member.orders !== orders || signal.aborted) return 0;
       this.#facts = facts;
       this.#orders = orders;
       this.#step = nextStep({ goal: orders.goal, member: orders.record, term: orders.term, facts });
