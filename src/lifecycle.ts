@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * Everything that starts can be stopped, and is waited for: loops, timers and background promises belong to a
  * Lifecycle, and `stop()` returns when the last of them has ended.
@@ -10,6 +12,8 @@ export class Lifecycle {
   /** @param onError is told of a background failure; it decides whether that is a log line or the end. */
   constructor(onError: (error: unknown, what: string) => void) {
     this.#onError = onError;
+    // Every loop waits on it: more than ten are no leak.
+    setMaxListeners(0, this.#controller.signal);
   }
 
   get signal(): AbortSignal {

@@ -34,8 +34,12 @@ import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { rotateLog } from '../observe/rotate.ts';
 
-/** A lost host's part is taken over within 3 s: an election begins after one to two election timeouts. */
-const TIMING = { tickMs: 100, heartbeatMs: 200, electionMs: 1_000 };
+/**
+ * An election begins after one to two election timeouts. A leader that is lost has a successor, and that one has taken the
+ * next reports, before the lease of a primary elsewhere is over (group/decide/context.ts): the loss of a minority of the
+ * agents stops nobody's primary.
+ */
+const TIMING = { tickMs: 50, heartbeatMs: 150, electionMs: 500 };
 /** A primary that has lost its lease is stopped within this and the time that its stop takes. */
 const LEASE_LOOK_MS = 100;
 /** While no member of this host lives by it. */

@@ -37,9 +37,9 @@ export interface Decision {
  * How long a report that was taken lets the primary's agent believe that nobody else was promoted, ms, counted from when
  * it was sent. Then it stops its postgres (local storage).
  */
-export const leaseMs = (spec: GroupSpec): number => 0.625 * spec.electionTimeoutMs;
+export const leaseMs = (spec: GroupSpec): number => 0.8 * spec.electionTimeoutMs;
 /** After this much silence the lease is over, and whoever obeyed it has stopped, ms. */
-export const leaseOverMs = (spec: GroupSpec): number => 0.75 * spec.electionTimeoutMs;
+export const leaseOverMs = (spec: GroupSpec): number => 0.95 * spec.electionTimeoutMs;
 
 /** A report older than this says nothing of the present. */
 export const FRESH_MS = 3_000;
