@@ -1,24 +1,40 @@
 import { defineConfig } from 'vitest/config';
 
-// unit: no PostgreSQL, no root, milliseconds. pg: real PostgreSQL servers, one file at a time (two cores).
+const everywhere = '{src,test,sim,chaos,bench}';
+const slow = { testTimeout: 180_000, hookTimeout: 180_000 };
+
+/**
+ * unit: no PostgreSQL, no root, milliseconds. pg: real PostgreSQL servers beside the code, on ports of their own, two files
+ * at a time (two cores). system: whole clusters, one after the other, as they choose the ports that are free.
+ */
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['{src,test,sim,chaos,bench}/**/*.test.ts'],
+          include: [`${everywhere}/**/*.test.ts`],
           exclude: ['**/*.pg.test.ts', '**/node_modules/**'],
           testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
           name: 'pg',
-          include: ['{src,test,sim,chaos,bench}/**/*.pg.test.ts'],
+          include: ['{src,sim,chaos,bench}/**/*.pg.test.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+          ...slow,
+        },
+      },
+      {
+        test: {
+          name: 'system',
+          include: ['test/**/*.pg.test.ts'],
           fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
+          sequence: { groupOrder: 2 },
+          ...slow,
         },
       },
     ],

@@ -8,6 +8,7 @@ import { askMember, targetsIn } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import type { Target } from './support/connect.ts';
 import { Writer } from './support/writer.ts';
+import { onVersion } from './support/versions.ts';
 
 const WRITABLE_MS = 60_000;
 
@@ -37,7 +38,7 @@ const signal = (pids: readonly number[], name: NodeJS.Signals): void => {
   for (const pid of pids) if (identify(pid) !== null) sendSignal(pid, name);
 };
 
-describe.each([18, 15])('a quorum group of PostgreSQL %i', (version) => {
+describe.each(onVersion(18))('a quorum group of PostgreSQL %i', (version) => {
   let cluster: TestCluster;
   let targets: Target[];
 

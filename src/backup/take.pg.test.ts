@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startLoad } from '../wal/testing/load.ts';
-import { TestPostgres, VERSIONS, command, freePort } from '../wal/testing/postgres.ts';
+import { TestPostgres, command, freePort, suiteVersions } from '../wal/testing/postgres.ts';
 import { FolderStore } from './folder-store.ts';
 import { openRepository, SystemFolder } from './repository.ts';
 import { query, scratch, sourceOf, startCopy, takeOptions } from './testing/server.ts';
@@ -55,7 +55,7 @@ async function proxy(port: number, after: number): Promise<{ port: number; serve
   return { port: own, server };
 }
 
-describe.each(Object.keys(VERSIONS).map(Number))('PostgreSQL %i', (version) => {
+describe.each(suiteVersions(18))('PostgreSQL %i', (version) => {
   let server: TestPostgres;
   beforeAll(async () => {
     server = await TestPostgres.create(version, { segmentMegabytes: 1, settings: { checkpoint_timeout: '1h', hot_standby: 'on' } });

@@ -9,7 +9,7 @@ import type { Engine } from '../../engine/find.ts';
 import { sleep } from '../../lifecycle.ts';
 import { readHistory } from '../../wal/files.ts';
 import { parseLsn } from '../../wal/lsn.ts';
-import { TestPostgres, VERSIONS, command, makeDir } from '../../wal/testing/postgres.ts';
+import { TestPostgres, command, makeDir, suiteVersions } from '../../wal/testing/postgres.ts';
 import { type ArchiveEvent, runArchiver, slotOf } from '../archive/archiver.ts';
 import type { ArchiveSource } from '../archive/session.ts';
 import type { BackupInfo } from '../info.ts';
@@ -26,7 +26,7 @@ const engineHome = mkdtempSync(join(tmpdir(), 'pgorbit-test-engines-'));
 chmodSync(engineHome, 0o755);
 afterAll(() => rmSync(engineHome, { recursive: true, force: true }));
 
-describe.each(Object.keys(VERSIONS).map(Number))('PostgreSQL %i', (version) => {
+describe.each(suiteVersions(15))('PostgreSQL %i', (version) => {
   const cleanup: (() => unknown)[] = [];
   let engine: Engine;
   let system: SystemFolder;

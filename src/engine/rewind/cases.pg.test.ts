@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseLsn } from '../../wal/lsn.ts';
-import { TestPostgres, VERSIONS } from '../../wal/testing/postgres.ts';
+import { TestPostgres, suiteVersions } from '../../wal/testing/postgres.ts';
 import { readControlFile } from '../control.ts';
 import { caughtUp, conninfo, contents, follow, makePair, promote, rewindTo } from './testing/pair.ts';
 import { prepare, work } from './testing/workload.ts';
@@ -26,7 +26,7 @@ async function expectSame(a: TestPostgres, b: TestPostgres): Promise<void> {
   expect(await contents(a)).toEqual(await contents(b));
 }
 
-describe.each(Object.keys(VERSIONS).map(Number))('PostgreSQL %i, a member', (version) => {
+describe.each(suiteVersions(18))('PostgreSQL %i, a member', (version) => {
   it('that did not diverge can follow as it is', async () => {
     const { old, next } = await started(version);
     await caughtUp(old, next);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startLoad } from '../../wal/testing/load.ts';
-import { TestPostgres, VERSIONS, command } from '../../wal/testing/postgres.ts';
+import { TestPostgres, command, suiteVersions } from '../../wal/testing/postgres.ts';
 import { caughtUp, contents, follow, makePair, promote, rewindTo } from './testing/pair.ts';
 import { prepare, work } from './testing/workload.ts';
 
@@ -24,7 +24,7 @@ async function expectSame(old: TestPostgres, next: TestPostgres): Promise<void> 
   expect(await contents(old)).toEqual(await contents(next));
 }
 
-describe.each(Object.keys(VERSIONS).map(Number))('PostgreSQL %i, rewound', (version) => {
+describe.each(suiteVersions(15))('PostgreSQL %i, rewound', (version) => {
   it.each([
     { seed: 1, end: 'killed', checkpoints: true }, { seed: 2, end: 'killed', checkpoints: false },
     { seed: 4, end: 'stopped', checkpoints: true },
