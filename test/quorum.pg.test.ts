@@ -137,9 +137,11 @@ describe.each(onVersion(18))('a quorum group of PostgreSQL %i', (version) => {
       signal(replica, 'SIGSTOP');
       // Longer than wal_sender_timeout: what is written from then on does not even lie in a socket for it.
       await sleep(8_000);
-      await cluster.kill('n1');
+      // With its agent, so that the old primary has no say.
+      signal(await processesOf(cluster, 'h1'), 'SIGKILL');
       signal(replica, 'SIGCONT');
     });
+    await cluster.must('up');
     await whole();
     const elected = (await cluster.events()).findLast((event) => event.kind === 'elected');
     expect(elected?.message).toMatch(/n2.*fetches the WAL up to .* from n3 first/);
