@@ -8,7 +8,7 @@ import { command } from '../src/wal/testing/postgres.ts';
 import { TestCluster } from './support/cluster.ts';
 import { sharedManifest } from './support/manifest.ts';
 import type { Running } from './support/program.ts';
-import { onVersion } from './support/versions.ts';
+import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
 
 const VERIFY = '/usr/lib/postgresql/15/bin/pg_verifybackup';
 
@@ -18,7 +18,7 @@ interface Taken {
   backup: { label: string; source: string; stopLsn: string };
 }
 
-describe.each(onVersion(15))('backups of PostgreSQL %i', (version) => {
+describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_ALL}) `}backups of PostgreSQL %i`, (version) => {
   let cluster: TestCluster;
   let repository: string;
   let archiver: Running;

@@ -11,11 +11,12 @@ import { connectTo, drop, targetsOf } from './support/connect.ts';
 import { describeLeftovers } from './support/leftovers.ts';
 import { runProgram } from './support/program.ts';
 import { SCENES, sceneManifest, whyNotHere, type Scene } from './support/scenes.ts';
+import { EVERYTHING } from './support/versions.ts';
 
 const LSN = /^[0-9A-F]+\/[0-9A-F]+$/;
 const LOCAL = '127.0.0.1';
 
-for (const scene of Object.values(SCENES)) {
+for (const scene of EVERYTHING ? Object.values(SCENES) : [SCENES.btrfs, SCENES.xfs]) {
   const reason = await whyNotHere(scene);
   describe.skipIf(reason !== null)(`${scene.what}${reason === null ? '' : ` (skipped: ${reason})`}`, () => life(scene));
 }

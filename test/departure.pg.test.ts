@@ -9,6 +9,7 @@ import { askMember } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import { connectTo, drop, targetsOf } from './support/connect.ts';
 import type { StatusDocument } from '../src/agent/api.ts';
+import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
 
 const WAIT = { timeout: 60_000, interval: 50 };
 
@@ -52,7 +53,7 @@ async function lose(cluster: TestCluster, hosts: readonly string[]): Promise<voi
   for (const pid of withDescendants([...members, ...agents.flatMap((agent) => agent?.pid ?? [])])) if (identify(pid) !== null) sendSignal(pid, 'SIGKILL');
 }
 
-describe('a standby in order', () => {
+describe.skipIf(!EVERYTHING)(`a standby in order${EVERYTHING ? '' : ` (${ONLY_WITH_ALL})`}`, () => {
   let cluster: TestCluster;
   beforeAll(async () => {
     cluster = await TestCluster.open();
@@ -105,7 +106,7 @@ describe('a standby in order', () => {
   });
 });
 
-describe('a standby whose site is lost', () => {
+describe.skipIf(!EVERYTHING)(`a standby whose site is lost${EVERYTHING ? '' : ` (${ONLY_WITH_ALL})`}`, () => {
   let cluster: TestCluster;
   beforeAll(async () => {
     cluster = await TestCluster.open();

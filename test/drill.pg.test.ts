@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { askMember } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import { whyNoImages } from './support/volume.ts';
+import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
 
 const WAIT = { timeout: 60_000, interval: 20 };
 
@@ -24,7 +25,7 @@ groups:
 
 const noImages = await whyNoImages();
 
-describe('a drill', () => {
+describe.skipIf(!EVERYTHING)(`a drill${EVERYTHING ? '' : ` (${ONLY_WITH_ALL})`}`, () => {
   let cluster: TestCluster;
   afterEach(() => cluster?.destroy());
 

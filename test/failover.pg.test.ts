@@ -11,6 +11,7 @@ import { mustRun } from './support/program.ts';
 import { SCENES, sceneManifest, whyNotHere, type Scene } from './support/scenes.ts';
 import type { Target } from './support/connect.ts';
 import { Writer } from './support/writer.ts';
+import { EVERYTHING } from './support/versions.ts';
 
 const WRITABLE_MS = 60_000;
 
@@ -68,7 +69,7 @@ async function killAndComeBack(cluster: TestCluster, targets: () => Target[], ki
   return old;
 }
 
-for (const scene of [SCENES.btrfs, SCENES.xfs]) {
+for (const scene of EVERYTHING ? [SCENES.btrfs, SCENES.xfs] : [SCENES.btrfs]) {
   const reason = await whyNotHere(scene);
   describe.skipIf(reason !== null)(`${scene.what}${reason === null ? '' : ` (skipped: ${reason})`}`, play(scene, 'automatic', (cluster, targets) => {
     for (const round of [1, 2]) {

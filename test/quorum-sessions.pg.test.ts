@@ -6,7 +6,7 @@ import { sleep } from '../src/lifecycle.ts';
 import { askMember, targetsIn } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import { connectTo, drop, type Target } from './support/connect.ts';
-import { onVersion } from './support/versions.ts';
+import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
 
 const manifest = (version: number, port: number): string => `
 cluster: sessions
@@ -23,7 +23,7 @@ groups:
       n3: { host: h3, role: logger, port: ${port + 23} }
 `;
 
-describe.each(onVersion(15))('a commit of PostgreSQL %i that waits', (version) => {
+describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_ALL}) `}a commit of PostgreSQL %i that waits`, (version) => {
   let cluster: TestCluster;
   let primary: Target;
   /** The processes of the voters that would confirm. */
