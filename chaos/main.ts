@@ -3,15 +3,14 @@
  * clusters. Makes the network and the folder, starts driver.ts inside, and takes everything away again, however it ends.
  */
 import { fork } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cleanUpAll, cleanUpWith } from '../test/support/cleanup.ts';
 import { ensureBuilt, ROOT } from '../test/support/built.ts';
 import { clearLeftovers } from '../test/support/leftovers.ts';
 import { whyNoEngine } from '../test/support/scenes.ts';
-import { OWNER_FILE, ownerText, PREFIX, sweepStale } from '../test/support/stale.ts';
+import { makeFolder, sweepStale } from '../test/support/stale.ts';
 import { makeTestVolume } from '../test/support/volume.ts';
 import { volumeFacts } from '../src/volume/facts.ts';
 import { FAR, NEAR, OPS } from './net/nodes.ts';
@@ -124,9 +123,7 @@ function conclude(options: Options, rounds: readonly Played[]): number {
 async function playSession(options: Options, topology: TopologyName, seed: number, rounds: number): Promise<{ played: Played[]; hopeless: boolean }> {
   const version = options.version ?? versionFor(seed);
   say(`${topology}, PostgreSQL ${version}, seeds from ${seed}`);
-  const folder = await mkdtemp(join(tmpdir(), PREFIX));
-  await chmod(folder, 0o755);
-  await writeFile(join(folder, OWNER_FILE), ownerText());
+  const folder = await makeFolder();
   const prefix = `pgo-chaos-${process.pid}-`;
   const undo = cleanUpWith(async () => {
     await destroyNetwork(prefix);

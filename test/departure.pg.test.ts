@@ -2,12 +2,11 @@
 import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runningAgent } from '../src/agent/pid-file.ts';
-import { identify, sendSignal, withDescendants } from '../src/engine/proc.ts';
-import { adminDir, agentDir } from '../src/home.ts';
+import { adminDir } from '../src/home.ts';
 import { askMember } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import { connectTo, drop, targetsOf } from './support/connect.ts';
+import { processesOf, signal } from './support/host.ts';
 import type { StatusDocument } from '../src/agent/api.ts';
 import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
 
@@ -48,9 +47,7 @@ async function ask(cluster: TestCluster, name: string, sql: string): Promise<str
 
 /** What a host runs dies at once: its agent, and the servers of its members. */
 async function lose(cluster: TestCluster, hosts: readonly string[]): Promise<void> {
-  const members = (await cluster.group()).members.filter((one) => hosts.includes(one.host)).flatMap(({ pid }) => pid ?? []);
-  const agents = await Promise.all(hosts.map((host) => runningAgent(agentDir(cluster.home, 'old', host))));
-  for (const pid of withDescendants([...members, ...agents.flatMap((agent) => agent?.pid ?? [])])) if (identify(pid) !== null) sendSignal(pid, 'SIGKILL');
+  signal((await Promise.all(hosts.map((host) => processesOf(cluster, host)))).flat(), 'SIGKILL');
 }
 
 describe.skipIf(!EVERYTHING)(`a standby in order${EVERYTHING ? '' : ` (${ONLY_WITH_ALL})`}`, () => {

@@ -1,11 +1,12 @@
 /** What becomes of a session whose commit waits for its quorum: docs/guide/three-node.md promises this, of stock PostgreSQL. */
 import type { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { identify, sendSignal, withDescendants } from '../src/engine/proc.ts';
+import { sendSignal, withDescendants } from '../src/engine/proc.ts';
 import { sleep } from '../src/lifecycle.ts';
 import { askMember, targetsIn } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import { connectTo, drop, type Target } from './support/connect.ts';
+import { signal } from './support/host.ts';
 import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
 
 const manifest = (version: number, port: number): string => `
@@ -43,10 +44,10 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     await bothConfirm();
     const { members } = await cluster.group();
     silent = withDescendants(members.filter(({ name }) => name !== 'n1').flatMap(({ pid }) => pid ?? []));
-    signal('SIGSTOP');
+    signal(silent, 'SIGSTOP');
   });
   afterEach(async () => {
-    signal('SIGCONT');
+    signal(silent, 'SIGCONT');
     for (const client of clients.splice(0)) drop(client);
     await cluster.waitHealthy({ members: 3 });
   });
@@ -55,9 +56,6 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     await expect.poll(async () => (await cluster.group()).members.filter((one) => one.synchronous).length, { timeout: 20_000 }).toBe(2);
   };
 
-  const signal = (name: 'SIGSTOP' | 'SIGCONT'): void => {
-    for (const pid of silent) if (identify(pid) !== null) sendSignal(pid, name);
-  };
 
   async function session(): Promise<Client> {
     const client = await connectTo(primary);
@@ -88,7 +86,7 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     await sleep(1000);
     expect(await waitsFor(pid)).toBe('SyncRep');
     expect(await seen(1, 'n1')).toBe('0');
-    signal('SIGCONT');
+    signal(silent, 'SIGCONT');
     expect(await answer).toBe('success');
     expect(warnings).toEqual([]);
     await arrives(1);
@@ -100,7 +98,7 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     expect(await answer).toBe('success');
     expect(warnings).toEqual(['WARNING: canceling wait for synchronous replication due to user request']);
     expect(await seen(2, 'n1')).toBe('1');
-    signal('SIGCONT');
+    signal(silent, 'SIGCONT');
     await arrives(2);
   });
 
@@ -109,7 +107,7 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     await askMember(cluster, `select pg_terminate_backend(${pid})`, 'n1');
     expect(await answer).toMatch(/^error: /);
     expect(await seen(3, 'n1')).toBe('1');
-    signal('SIGCONT');
+    signal(silent, 'SIGCONT');
     await arrives(3);
   });
 
@@ -119,7 +117,7 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     await sleep(500);
     expect(await waitsFor(pid)).toBe('SyncRep');
     expect(await seen(4, 'n1')).toBe('0');
-    signal('SIGCONT');
+    signal(silent, 'SIGCONT');
     await arrives(4);
     expect(await seen(4, 'n1')).toBe('1');
   });
@@ -129,7 +127,7 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     await client.query('set role ordinary; set synchronous_commit = local');
     await client.query('insert into kept values (5)');
     expect(await seen(5, 'n1')).toBe('1');
-    signal('SIGCONT');
+    signal(silent, 'SIGCONT');
     await arrives(5);
   });
 
@@ -142,7 +140,7 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     await expect.poll(() => seen(6, 'n1').catch(String), { timeout: 30_000 }).toBe('1');
     // A commit of one's own tells when what one sees is safe, also one that writes to no table.
     const own = await waiting(7, 'select 1', "select pg_logical_emit_message(true, '', '')");
-    signal('SIGCONT');
+    signal(silent, 'SIGCONT');
     expect(await own.answer).toBe('success');
     await arrives(6);
   });

@@ -1,12 +1,11 @@
 /** A quorum group on local storage, two copies of the data and a logger: nothing acknowledged is lost, whoever dies. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runningAgent } from '../src/agent/pid-file.ts';
-import { identify, sendSignal, withDescendants } from '../src/engine/proc.ts';
-import { agentDir } from '../src/home.ts';
+import { withDescendants } from '../src/engine/proc.ts';
 import { sleep } from '../src/lifecycle.ts';
 import { askMember, targetsIn } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import type { Target } from './support/connect.ts';
+import { processesOf, signal } from './support/host.ts';
 import { Writer } from './support/writer.ts';
 import { onVersion } from './support/versions.ts';
 
@@ -26,17 +25,6 @@ groups:
       n2: { host: h2, role: replica, port: ${port + 1} }
       n3: { host: h3, role: logger, port: ${port + 2} }
 `;
-
-/** The processes of a host: its agent, and everything that runs for its members. */
-async function processesOf(cluster: TestCluster, host: string): Promise<number[]> {
-  const agent = await runningAgent(agentDir(cluster.home, cluster.name, host));
-  const members = (await cluster.group()).members.filter((one) => one.host === host).flatMap(({ pid }) => pid ?? []);
-  return withDescendants([...members, ...(agent === null ? [] : [agent.pid])]);
-}
-
-const signal = (pids: readonly number[], name: NodeJS.Signals): void => {
-  for (const pid of pids) if (identify(pid) !== null) sendSignal(pid, name);
-};
 
 describe.each(onVersion(18))('a quorum group of PostgreSQL %i', (version) => {
   let cluster: TestCluster;

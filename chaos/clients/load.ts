@@ -1,7 +1,7 @@
 /** Writers and a bank, as an application runs them: whoever accepts writes is looked for. */
 import type { Client } from 'pg';
 import { sleep, type Lifecycle } from '../../src/lifecycle.ts';
-import { connectTo, drop } from '../../test/support/connect.ts';
+import { connectToWriter } from '../../test/support/connect.ts';
 import { ACCOUNTS, BANK_TABLE, type Place, type Story } from './protocol.ts';
 import { use, write } from './session.ts';
 
@@ -35,25 +35,11 @@ async function whileOpen(places: readonly Place[], signal: AbortSignal, work: (c
   while (!signal.aborted) {
     for (const place of places) {
       if (signal.aborted) return;
-      const client = await open(place);
+      const client = await connectToWriter([place], { connectMs: CONNECT_MS, queryMs: ANSWER_MS });
       if (client !== null) await work(client, place.member);
     }
     await sleep(RETRY_MS, signal);
   }
-}
-
-/** A connection to a member that accepts writes, or null. */
-async function open(place: Place): Promise<Client | null> {
-  let client: Client | undefined;
-  try {
-    client = await connectTo(place, { connectMs: CONNECT_MS, queryMs: ANSWER_MS });
-    const { rows } = await client.query<{ recovery: boolean }>('select pg_is_in_recovery() as recovery');
-    if (rows[0]?.recovery === false) return client;
-  } catch {
-    // Down, cut off, or still starting: the next one.
-  }
-  if (client !== undefined) drop(client);
-  return null;
 }
 
 async function transfer(client: Client): Promise<void> {

@@ -2,8 +2,7 @@
  * A cluster of a test's own, driven by the CLI as a person drives it: a PGORBIT_HOME and an empty HOME in a folder of
  * the system's temporary one. `destroy` ends and removes whatever the cluster left, however it was left.
  */
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CallName, Calls, GroupStatus, MemberStatus, StatusDocument } from '../../src/agent/api.ts';
 import { readIdentity } from '../../src/agent/identity/files.ts';
@@ -17,7 +16,7 @@ import { BIN, ensureBuilt } from './built.ts';
 import { cleanUpWith } from './cleanup.ts';
 import { clearLeftovers, findLeftovers, type Leftovers } from './leftovers.ts';
 import { runProgram, startProgram, type Ended, type ProgramOptions, type Running } from './program.ts';
-import { OWNER_FILE, ownerText, PREFIX, sweepStale } from './stale.ts';
+import { makeFolder, sweepStale } from './stale.ts';
 
 export interface CliResult extends Ended {
   /** Standard output parsed, where it is JSON; else undefined. */
@@ -25,6 +24,8 @@ export interface CliResult extends Ended {
 }
 
 const UP_MS = 300_000;
+/** How long `up` waits for a healthy cluster, in seconds: less than a test's hook, so that it says what it waited for. */
+const HEALTHY_S = 150;
 
 export class TestCluster {
   /** Holds everything below: home, the empty HOME, and `volume` for whoever wants one there. */
@@ -44,9 +45,7 @@ export class TestCluster {
   static async open(options: { volumes?: readonly string[]; env?: NodeJS.ProcessEnv; runAs?: readonly string[] } = {}): Promise<TestCluster> {
     await ensureBuilt();
     await sweepStale();
-    const folder = await mkdtemp(join(tmpdir(), PREFIX));
-    await chmod(folder, 0o755);
-    await writeFile(join(folder, OWNER_FILE), ownerText());
+    const folder = await makeFolder();
     for (const name of ['home', 'empty', 'work']) await mkdir(join(folder, name), { mode: 0o755 });
     return new TestCluster(folder, options.volumes ?? [], options.env ?? {}, options.runAs ?? []);
   }
@@ -91,16 +90,16 @@ export class TestCluster {
     return startProgram(file as string, [...before, BIN, ...args], { env: this.#environment, cwd: join(this.folder, 'work'), timeoutMs: UP_MS, ...options });
   }
 
-  /** Writes the manifest and brings the cluster up; without one the demo. Throws with what the CLI said. */
+  /** Writes the manifest and brings the cluster up; without one the demo. Throws with what the CLI and the logs said. */
   async up(manifest?: string): Promise<StatusDocument> {
-    if (manifest === undefined) {
-      this.#name = 'demo';
-      return (await this.must<{ status: StatusDocument }>('up')).status;
-    }
-    this.#name = /^cluster: *(\S+)/m.exec(manifest)?.[1] ?? this.#name;
     const file = join(this.folder, 'work', 'manifest.yaml');
-    await writeFile(file, manifest);
-    return (await this.must<{ status: StatusDocument }>('up', file)).status;
+    this.#name = manifest === undefined ? 'demo' : (/^cluster: *(\S+)/m.exec(manifest)?.[1] ?? this.#name);
+    if (manifest !== undefined) await writeFile(file, manifest);
+    try {
+      return (await this.must<{ status: StatusDocument }>('up', ...(manifest === undefined ? [] : [file]), '--timeout', `${HEALTHY_S}s`)).status;
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${await this.logs(40)}`, { cause: error });
+    }
   }
 
   status(): Promise<StatusDocument> {

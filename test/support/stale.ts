@@ -1,5 +1,5 @@
 /** Folders whose maker was killed before it could clean up: the next one does it. */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { identify, isAlive, type ProcessId } from '../../src/engine/proc.ts';
@@ -11,6 +11,14 @@ export const OWNER_FILE = 'owner.json';
 
 /** What a maker writes into its folder: who it is. */
 export const ownerText = (): string => JSON.stringify(identify(process.pid));
+
+/** A new folder that everybody may enter, and that sweepStale() clears should its maker be killed. */
+export async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), PREFIX));
+  await chmod(folder, 0o755);
+  await writeFile(join(folder, OWNER_FILE), ownerText());
+  return folder;
+}
 
 /**
  * Clears the folders in `parent` whose owner no longer lives. A folder without an owner is left alone. Agents of all of

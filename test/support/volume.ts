@@ -1,13 +1,12 @@
 /** A volume in an image file, for tests and benches: full allocation, PostgreSQL's user may write to it. Needs root. */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { postgresOsUser } from '../../src/engine/osuser.ts';
 import type { ImageFs } from '../../src/volume/image-record.ts';
 import { createImage } from '../../src/volume/image.ts';
 import { cleanUpWith } from './cleanup.ts';
 import { clearLeftovers } from './leftovers.ts';
-import { OWNER_FILE, ownerText, PREFIX } from './stale.ts';
+import { makeFolder } from './stale.ts';
 
 export { whyNoImages } from '../../src/volume/testing/image.ts';
 
@@ -23,9 +22,7 @@ export interface TestVolume {
 
 /** @throws as createImage: `volume-full` where the disk has no room for it, `permission` without root. */
 export async function makeTestVolume(options: { fs: ImageFs; size: number }): Promise<TestVolume> {
-  const folder = await mkdtemp(join(tmpdir(), PREFIX));
-  await chmod(folder, 0o755);
-  await writeFile(join(folder, OWNER_FILE), ownerText());
+  const folder = await makeFolder();
   const destroy = cleanUpWith(async () => {
     await clearLeftovers(folder);
     await rm(folder, { recursive: true, force: true });

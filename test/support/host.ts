@@ -2,7 +2,7 @@
 import { runningAgent } from '../../src/agent/pid-file.ts';
 import { identify, sendSignal, withDescendants } from '../../src/engine/proc.ts';
 import { agentDir } from '../../src/home.ts';
-import type { TestCluster } from '../../test/support/cluster.ts';
+import type { TestCluster } from './cluster.ts';
 
 export async function processesOf(cluster: TestCluster, host: string): Promise<number[]> {
   const agent = await runningAgent(agentDir(cluster.home, cluster.name, host));
