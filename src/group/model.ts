@@ -150,9 +150,10 @@ export type Goal =
   /**
    * Follow `upstream` under the name `name` (`n2@7`: the member and the term, so that what it acknowledges counts in
    * that term alone); attach by clone or base backup where there is no data of this incarnation. `base`: whose data a
-   * base backup copies where the upstream is a logger, which has none. `slots`: those of members that follow this one.
+   * base backup copies where the WAL is to come from a logger, which has none. `makesSlot`: the upstream is a logger, and
+   * nobody but its follower makes the slot there. `slots`: those of members that follow this one.
    */
-  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string; base?: Endpoint; slots?: string[] }
+  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string; base?: Endpoint; makesSlot?: true; slots?: string[] }
   /**
    * Store the term, cut the upstream so that no acknowledgement of an older term can leave any more, and only then
    * read and report the position (MemberReport.promised). Follow nobody until told otherwise.
@@ -321,6 +322,8 @@ export interface MemberReport {
   streamingFrom: string | null;
   /** ms since its upstream last said something, while the WAL receiver streams. */
   heardMs: number | null;
+  /** The first WAL position that a logger has; null with other members, which keep what their slots hold. */
+  oldest: string | null;
   /** How much WAL each of pgorbit's slots here keeps from being recycled, bytes by the slot's name. */
   retained: Record<string, number>;
   /** What a primary sees of those that stream from it; `term` from the name that they came under, null where it has none. */

@@ -61,9 +61,15 @@ function followOf(context: Context, member: MemberRecord, primary: string): Goal
   const kept = slots(context, member.name, primary);
   return {
     kind: 'follow', upstream: endpoint(upstream), slot: slotName(member.name), name: `${member.name}@${context.record.term}`,
-    ...(upstream.role === 'logger' ? { base: endpoint(context.member(baseOf(context, primary))) } : {}),
+    ...baseFor(context, member, primary),
+    ...(upstream.role === 'logger' ? { makesSlot: true } : {}),
     ...(kept.length === 0 ? {} : { slots: kept }),
   };
+}
+
+function baseFor(context: Context, member: MemberRecord, primary: string): { base?: Endpoint } {
+  const base = baseOf(context, member, primary);
+  return base === null ? {} : { base: endpoint(context.member(base)) };
 }
 
 /** A change of the voters is asked for by the names of the new ones. */

@@ -329,14 +329,51 @@ describe("a standby's source", () => {
     expect(upstreamOf(scene)).toBe('n1');
   });
 
-  it('that is a logger needs somebody else whose data are copied: a replica', () => {
-    const scene = withStandby('logger', false);
+  /** s1 is at 0/100, and a logger has WAL from `oldest` on. */
+  function withLogger(oldest: string | null, joined = true): Scene {
+    const scene = withStandby('logger', joined);
     scene.spec.members['l1'] = memberSpec('l1', { role: 'logger' });
     scene.record!.members['l1'] = memberRecord('l1', { role: 'logger' });
-    scene.report('l1', { inRecovery: null, streamingFrom: 'x:1' });
+    scene.report('l1', { inRecovery: null, streamingFrom: 'x:1', oldest });
+    return scene;
+  }
+
+  it('that is a logger needs somebody else whose data are copied, a replica; and the primary for the WAL of that time', () => {
+    const scene = withLogger('0/100', false);
+    scene.report('s1', { ...down(false), timeline: null, lsn: null, received: null });
     scene.decide();
-    expect(scene.member('s1').goal).toMatchObject({ upstream: { member: 'l1' }, base: { member: 'n2' } });
+    expect(scene.member('s1').goal).toMatchObject({ upstream: { member: 'n1' }, base: { member: 'n2' } });
+    expect(scene.member('s1').goal).not.toHaveProperty('makesSlot');
+    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_l1', 'pgorbit_n2', 'pgorbit_s1'] });
+    scene.report('s1', { pid: 7, ready: true, inRecovery: true, streamingFrom: 'x:1', timeline: 1, lsn: '0/100', received: '0/100' });
+    scene.decide();
+    scene.decide(11_000);
+    expect(scene.member('s1').goal).toMatchObject({ upstream: { member: 'l1' }, base: { member: 'n2' }, makesSlot: true });
     expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_l1', 'pgorbit_n2'] });
+  });
+
+  it.each([['0/101', 'begins after what the standby has'], [null, 'has no WAL']])('is not a logger whose WAL begins at %s: it %s', (oldest, _why) => {
+    const scene = withLogger(oldest);
+    scene.decide();
+    scene.decide(60_000);
+    expect(upstreamOf(scene)).toBe('n1');
+  });
+
+  it('that is a logger is kept while the standby is started again, and left once it has purged what that one lacks', () => {
+    const scene = withLogger('0/80');
+    scene.decide();
+    scene.decide(11_000);
+    expect(upstreamOf(scene)).toBe('l1');
+    scene.cascades['s1'] = 'l1';
+    scene.report('s1', { ...down(false), timeline: null, lsn: null, received: null });
+    scene.decide();
+    scene.decide(20_000);
+    expect(upstreamOf(scene)).toBe('l1');
+    scene.report('s1', { pid: 7, ready: true, inRecovery: true, streamingFrom: null, timeline: 1, lsn: '0/100', received: '0/100' });
+    scene.report('l1', { oldest: '0/200' });
+    scene.decide();
+    scene.decide(6_000);
+    expect(upstreamOf(scene)).toBe('n1');
   });
 
   it('is never one that follows it', () => {

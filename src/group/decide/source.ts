@@ -1,5 +1,5 @@
 /** Whom a member takes its WAL from. Pure. */
-import { isElectable, isIn, streams, type Context } from './context.ts';
+import { isElectable, isIn, lsnNumber, positionOf, streams, type Context } from './context.ts';
 import type { MemberRecord, Role } from '../model.ts';
 
 /** How long a standby's source may be unwell before the standby turns to the primary. */
@@ -12,15 +12,18 @@ const ROLES: ReadonlySet<string> = new Set<Role>(['replica', 'logger', 'standby'
 /**
  * The primary, unless this is a standby for which the manifest names another source, and that one is there and well. A
  * source that falters for a moment is kept; one that comes back is taken again when it has proved itself. A standby that
- * has no data yet takes the source as it is.
+ * has not joined yet takes the source at once. A logger is a source only to whom it can give the next WAL: it begins where
+ * the primary was when it came, and purges.
  */
 export function upstreamOf(context: Context, member: MemberRecord, primary: string): string {
   const present = member.goal.kind === 'follow' ? member.goal.upstream.member : null;
   const found = sources(context, member).filter((name) => name !== primary).map((name) => {
-    const well = isWell(context, name);
+    const reaching = reaches(context, name, member);
+    const well = isWell(context, name) && reaching !== 'no';
     const lost = context.heldFor(`source-lost:${member.name}:${name}`, !well);
     const back = context.heldFor(`source-well:${member.name}:${name}`, well);
-    return { name, kept: name === present && lost < LOST_MS, taken: well && (!member.joined || back >= BACK_MS) };
+    const given = reaching === 'yes' && (!member.joined || back >= BACK_MS);
+    return { name, kept: name === present && lost < LOST_MS && (member.joined || reaching === 'yes'), taken: well && given };
   });
   return (found.find(({ kept }) => kept) ?? found.find(({ taken }) => taken))?.name ?? primary;
 }
@@ -53,7 +56,20 @@ function isWell(context: Context, name: string): boolean {
   return member.joined && report !== null && report.incarnation === member.incarnation && report.ready && streams(context, name);
 }
 
-/** Whose data a standby copies that takes its WAL from a logger: a replica's, so that the primary has no load of it. */
-export function baseOf(context: Context, primary: string): string {
+/** Does its WAL go back to what `member` has? Nobody knows while that one is started or copied. */
+function reaches(context: Context, source: string, member: MemberRecord): 'yes' | 'no' | 'unknown' {
+  if (context.member(source).role !== 'logger') return 'yes';
+  const oldest = context.report(source)?.oldest ?? null;
+  const { timeline, lsn } = positionOf(context.report(member.name));
+  if (timeline === 0 || oldest === null) return 'unknown';
+  return lsnNumber(oldest) <= lsnNumber(lsn) ? 'yes' : 'no';
+}
+
+/**
+ * Whose data a standby copies whose WAL is to come from a logger: a replica's, so that the primary has no load of it.
+ * Null for one that copies whom it follows.
+ */
+export function baseOf(context: Context, member: MemberRecord, primary: string): string | null {
+  if (!sources(context, member).some((name) => context.member(name).role === 'logger')) return null;
   return Object.keys(context.record.members).sort().find((name) => name !== primary && isElectable(context, name) && streams(context, name)) ?? primary;
 }

@@ -40,6 +40,7 @@ export function reportOf(input: ReportInput): MemberReport {
     received: flushed,
     streamingFrom: upstream?.state === 'streaming' ? `${upstream.host}:${upstream.port}` : null,
     heardMs: upstream?.heardMs ?? null,
+    oldest: status?.oldest ?? null,
     retained: {},
     followers: (status?.followers ?? []).map(followerOf),
     promised: input.promised,

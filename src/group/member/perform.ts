@@ -90,5 +90,5 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
 
 /** A logger that was made anew, or is followed for the first time, has no slot for this member yet. */
 async function holdAtLogger({ orders: { goal }, environment }: Member): Promise<void> {
-  if (goal.kind === 'follow' && goal.base !== undefined) await makeLoggerSlot(goal.upstream, goal.slot, environment.secrets.replication);
+  if (goal.kind === 'follow' && goal.makesSlot === true) await makeLoggerSlot(goal.upstream, goal.slot, environment.secrets.replication);
 }

@@ -40,6 +40,7 @@ export function reportOf(input: ReportInput): MemberReport {
     lsn: observation?.lsn ?? null,
     received: observation?.received ?? null,
     streamingFrom: observation?.streamingFrom ?? null,
+    oldest: null,
     retained: observation?.retained ?? {},
     followers: (observation?.followers ?? []).map(({ name, ...rest }) => ({ ...splitName(name), ...rest })),
     heardMs: observation?.heardMs ?? null,

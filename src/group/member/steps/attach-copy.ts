@@ -1,7 +1,7 @@
 /**
- * A new member's data on storage of its own: a base backup of its upstream, or of another member where the upstream is a
- * logger. The slot comes first, so that no WAL after the copy can be lost; the marker last, so that only a whole copy
- * counts.
+ * A new member's data on storage of its own: a base backup of its upstream, or of another member where the WAL is to come
+ * from a logger. The slot comes first, so that no WAL after the copy can be lost; the marker last, so that only a whole
+ * copy counts.
  */
 import { chmod } from 'node:fs/promises';
 import { baseBackup, type BaseBackupProgress } from '../../../engine/basebackup/basebackup.ts';
@@ -17,16 +17,18 @@ export async function attachByCopy(member: Member, volume: Volume, order: Attach
   const { upstream, slot, name } = order.goal;
   const source = order.goal.base ?? upstream;
   await member.prepareHome();
-  if (order.goal.base === undefined) await makeSlotOn(member, upstream, slot);
-  else await makeLoggerSlot(upstream, slot, environment.secrets.replication);
+  if (order.goal.makesSlot === true) await makeLoggerSlot(upstream, slot, environment.secrets.replication);
+  else await makeSlotOn(member, upstream, slot);
   await volume.createMember(place.dir, member.marker(0, order.term));
   await chmod(place.dir, 0o755);
   member.nowDoing(`waiting for a ${order.checkpoint} checkpoint of ${source.member}`);
   const { user, password } = environment.secrets.replication;
+  // Another member's data may need WAL from before the slot at the upstream: its last restart point is an old one.
+  const wal = source.member !== upstream.member;
   const started = performance.now();
   const { durations } = await baseBackup({
     source: { host: source.address, port: source.port, user, password, applicationName: `${name} base backup` },
-    dir: place.dataDir, owner: environment.user, checkpoint: order.checkpoint, rate: order.rate, wal: false, label: `pgorbit ${slot}`, signal,
+    dir: place.dataDir, owner: environment.user, checkpoint: order.checkpoint, rate: order.rate, wal, label: `pgorbit ${slot}`, signal,
     onProgress: (progress) => member.nowDoing(describe(source.member, progress, performance.now() - started)),
   });
   await closeRestore(place.homeDir);
