@@ -77,6 +77,17 @@ export function atPromises(world: World, random: Prng, old: string): void {
   });
 }
 
+/** The primary will stop in a moment, and its successor no longer hears it, for longer than a WAL sender waits: what the others confirm meanwhile, that one lacks. */
+export function atSwitchover(world: World, random: Prng, from: string, to: string): void {
+  const [old, next] = [from, to].map((name) => world.disks.servers.find(({ member }) => member === name)?.host);
+  if (old === undefined || next === undefined || old === next) return;
+  world.trace(() => `fault: ${from} and ${to} are apart`);
+  for (const [one, other] of [[old, next], [next, old]] as const) {
+    world.network.cut(one, other);
+    world.clock.after(random.int(5_200, 8_000), () => world.network.mend(one, other));
+  }
+}
+
 /** All that stand still go on, and all cut links are mended. */
 export function wake(world: World): void {
   world.network.mendAll();

@@ -2,7 +2,7 @@
 import { unsettled } from '../check/settled.ts';
 import type { Prng } from '../kernel/prng.ts';
 import type { World } from '../world/world.ts';
-import { atPromises, CONSPIRACIES } from './conspiracies.ts';
+import { atPromises, atSwitchover, CONSPIRACIES } from './conspiracies.ts';
 import { DISK_FAULTS } from './disks.ts';
 import { HOST_FAULTS, crashAgent, freezeAgent, kill, powerOn, standStill } from './hosts.ts';
 import { NETWORK_FAULTS } from './network.ts';
@@ -38,8 +38,14 @@ export class Faults {
     const freezeIn = freezeWish ?? drawn;
     const conspires = random.chance(0.2) || only !== null;
     let term = 0;
+    let begun = '';
     world.onRecord = (record) => {
-      const { promotion } = record;
+      const { promotion, operation } = record;
+      if (this.#on && conspires && operation?.kind === 'switchover' && operation.step === 'checkpoint' && operation.id !== begun) {
+        begun = operation.id;
+        const { from, to } = operation;
+        if (random.chance(0.4)) world.clock.after(0, () => atSwitchover(world, random, from, to));
+      }
       if (!this.#on || !conspires || promotion?.phase !== 'promise' || record.term === term) return;
       ({ term } = record);
       const old = promotion.predecessors[0]?.member;

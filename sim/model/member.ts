@@ -11,7 +11,7 @@ import type { World } from '../world/world.ts';
 import type { ModelAgent } from './agent.ts';
 import { observe } from './observe.ts';
 import { ModelPostgres, NO_CONF, type Conf } from './postgres.ts';
-import { beginOf, lsnOf } from './wal.ts';
+import { beginOf, lsnOf, positionOnDisk } from './wal.ts';
 
 const FAST_STOP_MS = 60_000;
 
@@ -104,6 +104,7 @@ export class ModelMember {
         incarnation: whole.incarnation, term: whole.term, standbySignal: whole.data.standbySignal,
         cleanStop: process === 'none' ? whole.data.clean : null,
       },
+      stoppedAt: process === 'none' && whole !== null && goal.kind === 'stop' && whole.data.clean && !whole.data.standbySignal ? positionOnDisk(whole.data.wal) : null,
       debris: folder !== undefined && whole === null,
       aside: goal.kind === 'remove' && [...world.disks.folders.keys()].some((name) => name.startsWith(`${this.name}${ASIDE}`)),
       fencedTerm: world.rules.fenceMark ? (this.folder?.fenced ?? null) : null,
@@ -176,7 +177,7 @@ export class ModelMember {
     if (goal.kind === 'checkpoint' || goal.kind === 'drain' || goal.kind === 'stop') return this.folder?.data?.conf ?? '';
     const idle: Conf = { ...NO_CONF, synchronousNames: this.orders.spec.commit === 'quorum' ? NOBODY : '' };
     const conf: Conf = goal.kind === 'follow'
-      ? { ...idle, upstream: goal.upstream.port, slot: goal.slot, name: goal.name }
+      ? { ...idle, synchronousNames: goal.synchronousNames ?? idle.synchronousNames, upstream: goal.upstream.port, slot: goal.slot, name: goal.name }
       : 'synchronousNames' in goal ? { ...NO_CONF, synchronousNames: goal.synchronousNames } : idle;
     return JSON.stringify(conf);
   }

@@ -1,12 +1,12 @@
 /** Local storage: promising a term, and becoming the primary when enough have. As steps/promise.ts and take-over-elected.ts do it. */
-import type { CatchUp, Goal } from '../../src/group/model.ts';
+import type { CatchUp, Goal, WalPosition } from '../../src/group/model.ts';
 import { sleep, type SimSignal, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
 import type { Promised } from '../world/disks.ts';
 import type { ModelMember } from './member.ts';
 import { promoteServer } from './promote.ts';
 import { syncSlots } from './steps.ts';
-import { lsnOf, positionOf, timelineOf } from './wal.ts';
+import { positionOf, positionOnDisk } from './wal.ts';
 
 const POLL_MS = 5;
 const CUT_MS = 10_000;
@@ -15,7 +15,7 @@ const STALLED_MS = 10_000;
 
 export function* promise(member: ModelMember, term: number, signal: SimSignal): Work {
   const { rules } = member.world;
-  const early = rules.promiseFirst ? null : positionOnDisk(member);
+  const early = rules.promiseFirst ? null : positionOnDisk(member.folder?.data?.wal ?? []);
   yield* member.pause();
   if (rules.promiseFirst) save(member, { term, position: null });
   const { folder } = member;
@@ -27,17 +27,11 @@ export function* promise(member: ModelMember, term: number, signal: SimSignal): 
   if (member.postmaster === null) member.writeConfiguration();
   else yield* cutUpstream(member, member.orders.goal, signal);
   yield* member.pause(30);
-  save(member, { term, position: early ?? positionOnDisk(member) });
+  save(member, { term, position: early ?? positionOnDisk(member.folder?.data?.wal ?? []) });
 }
 
 function save(member: ModelMember, promised: Promised): void {
   member.world.disks.promise(member.name, promised, member.world.rules.promiseDurable);
-}
-
-/** The end of the last valid record, whatever the server says of itself. */
-function positionOnDisk(member: ModelMember): Promised['position'] {
-  const wal = member.folder?.data?.wal ?? [];
-  return { timeline: timelineOf(wal), lsn: lsnOf(wal.length) };
 }
 
 /** Sees to it that the standby receives nothing any more, and acknowledges nothing. */
@@ -64,7 +58,8 @@ export function* takeOverElected(member: ModelMember, goal: Extract<Goal, { kind
     yield* catchUp(member, goal.catchUp, term, signal);
   }
   member.nowDoing('promoting');
-  yield* cutUpstream(member, goal, signal);
+  if (goal.atLeast === null || member.sql().conf.synchronousNames !== goal.synchronousNames) yield* cutUpstream(member, goal, signal);
+  if (goal.atLeast !== null && rules.wholeWal) mustHave(member, goal.atLeast);
   member.sql().pausedUntil = 0;
   yield* syncSlots(member, goal.slots);
   yield* member.pause();
@@ -76,6 +71,12 @@ export function* takeOverElected(member: ModelMember, goal: Extract<Goal, { kind
   yield* member.pause();
   member.markTerm(term);
   yield* promoteServer(member, signal);
+}
+
+/** A primary that stops waits for its standbys, but not for one that is not connected at that moment. */
+function mustHave(member: ModelMember, end: WalPosition): void {
+  const { timeline, lsn } = positionOnDisk(member.data().wal);
+  if (timeline !== end.timeline || positionOf(lsn) < positionOf(end.lsn)) throw new StepError('unsafe', `${member.name} has WAL up to ${lsn}, and the primary was stopped at ${end.lsn}`);
 }
 
 /** Streams until it has the position. */

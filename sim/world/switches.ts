@@ -14,6 +14,7 @@ export interface Rules {
   promiseCuts: boolean;
   promiseDurable: boolean;
   catchUp: boolean;
+  wholeWal: boolean;
   ownTimelines: boolean;
   slotForLoggers: boolean;
   flushFirst: boolean;
@@ -42,6 +43,8 @@ export const ALL_RULES: Rules = {
   promiseDurable: true,
   /** A candidate fetches what somebody else has more. */
   catchUp: true,
+  /** A switchover's candidate has all that the old primary was stopped with. */
+  wholeWal: true,
   /** A candidate begins the timeline that was handed out, and no other. */
   ownTimelines: true,
   /** A logger comes with a slot, so that it is not counted twice. */

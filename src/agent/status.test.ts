@@ -90,7 +90,7 @@ describe('the status of a group', () => {
     /** As statusAt, with the reports as they are: the scene's own account of followers left out. */
     const statusOfScene = (scene: Scene) => group(statusAt(scene, { seen: () => Object.fromEntries(Object.entries(scene.reports).map(([name, report]) => [name, { report, at: scene.now }])) }));
     const promise = (scene: Scene) => {
-      Object.assign(scene.record!, { term: 8, primary: null, promotion: { phase: 'promise', candidate: 'n2', timeline: 2, catchUp: null, predecessors: [{ member: 'n1', host: 'h1' }], planned: false, attempts: 0, operation: null } });
+      Object.assign(scene.record!, { term: 8, primary: null, promotion: { phase: 'promise', candidate: 'n2', timeline: 2, catchUp: null, atLeast: null, predecessors: [{ member: 'n1', host: 'h1' }], planned: false, attempts: 0, operation: null } });
       delete scene.reports['n1'];
       return scene.report('n2', { promised: { term: 8, timeline: 1, lsn: '0/200' } });
     };

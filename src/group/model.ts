@@ -152,8 +152,9 @@ export type Goal =
    * that term alone); attach by clone or base backup where there is no data of this incarnation. `base`: whose data a
    * base backup copies where the WAL is to come from a logger, which has none. `makesSlot`: the upstream is a logger, and
    * nobody but its follower makes the slot there. `slots`: those of members that follow this one.
+   * `synchronousNames`: it will take over in a moment, and runs with the names that it will need.
    */
-  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string; base?: Endpoint; makesSlot?: true; slots?: string[] }
+  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string; base?: Endpoint; makesSlot?: true; slots?: string[]; synchronousNames?: string }
   /**
    * Store the term, cut the upstream so that no acknowledgement of an older term can leave any more, and only then
    * read and report the position (MemberReport.promised). Follow nobody until told otherwise.
@@ -161,9 +162,10 @@ export type Goal =
   | { kind: 'promise' }
   /**
    * Shared storage: fence the predecessors and replay what they acknowledged, one after the other; only then accept
-   * writes. Local storage: stream what `catchUp` has more, then accept writes on exactly the timeline `timeline`.
+   * writes. Local storage: stream what `catchUp` has more, then accept writes on exactly the timeline `timeline`;
+   * never without the WAL up to `atLeast`.
    */
-  | { kind: 'promote'; predecessors: Predecessor[]; synchronousNames: string; timeline: number | null; catchUp: CatchUp | null; slots: string[] }
+  | { kind: 'promote'; predecessors: Predecessor[]; synchronousNames: string; timeline: number | null; catchUp: CatchUp | null; atLeast: WalPosition | null; slots: string[] }
   /** Write out dirty pages, so that the stop which follows is short; stay what it is. */
   | { kind: 'checkpoint' }
   /** Be stopped when no client is connected. `patient` waits for that moment; otherwise new clients are turned away at once. */
@@ -173,12 +175,16 @@ export type Goal =
   /** Be gone: stopped, and what pgorbit made for it deleted. */
   | { kind: 'remove' };
 
-/** Up to where a candidate has to stream before it accepts writes, and from whom. */
-export interface CatchUp {
-  upstream: Endpoint;
+/** A position in WAL. */
+export interface WalPosition {
   timeline: number;
   /** `X/Y` */
   lsn: string;
+}
+
+/** Up to where a candidate has to stream before it accepts writes, and from whom. */
+export interface CatchUp extends WalPosition {
+  upstream: Endpoint;
 }
 
 export interface MemberRecord {
@@ -214,6 +220,11 @@ export interface Promotion {
   /** The timeline that the candidate has to begin, so that no two ever begin the same; null on shared storage. */
   timeline: number | null;
   catchUp: CatchUp | null;
+  /**
+   * Where the predecessor's WAL ends, which was stopped cleanly: whoever has that has everything, and nobody need be
+   * asked. Null where the voters' promises say who has what, and on shared storage.
+   */
+  atLeast: WalPosition | null;
   /**
    * Whom it takes over from, in the order in which they may have accepted writes: the old primary, then each candidate
    * whose promotion was given up (nobody knows how far it came). Empty when their storage is gone for good.
@@ -329,7 +340,7 @@ export interface MemberReport {
   /** What a primary sees of those that stream from it; `term` from the name that they came under, null where it has none. */
   followers: Follower[];
   /** The newest promise that is stored, and what the member had when no older acknowledgement could leave any more. */
-  promised: { term: number; timeline: number; lsn: string } | null;
+  promised: ({ term: number } & WalPosition) | null;
   /** What a primary runs with just now. */
   synchronousNames: string | null;
   /** The change of the voters with whose names a primary runs. */
@@ -349,6 +360,8 @@ export interface MemberReport {
   sessions: number | null;
   /** True when the last stop was a clean shutdown (from pg_control). */
   cleanStop: boolean | null;
+  /** The end of the WAL of a primary that was stopped cleanly because its goal is `stop`, else null. */
+  stoppedAt: WalPosition | null;
   error: ErrorReport | null;
   /** How often in a row the current goal has failed. */
   failures: number;

@@ -1,6 +1,6 @@
 /** What a decision about a group looks at, and the few questions that every rule asks of it. */
 import type { EventDraft } from '../../observe/event.ts';
-import type { GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../model.ts';
+import type { GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../model.ts';
 
 /** A report and when it came, on the decider's monotonic clock. */
 export interface Seen {
@@ -128,14 +128,8 @@ export function streams(context: Context, name: string): boolean {
   return upstream === null || upstream.followers.some((follower) => follower.name === name && (follower.term ?? context.record.term) === context.record.term);
 }
 
-/** A position in WAL: of two, the one on the later timeline is ahead, as no two promotions begin the same. */
-export interface Position {
-  timeline: number;
-  /** `X/Y` */
-  lsn: string;
-}
-
-export function comparePositions(a: Position, b: Position): number {
+/** Of two positions the one on the later timeline is ahead, as no two promotions begin the same. */
+export function comparePositions(a: WalPosition, b: WalPosition): number {
   return a.timeline !== b.timeline ? a.timeline - b.timeline : lsnNumber(a.lsn) - lsnNumber(b.lsn);
 }
 
@@ -147,7 +141,7 @@ export function candidates(context: Context): string[] {
 }
 
 /** What a member has, as its report says. */
-export function positionOf(report: MemberReport | null): Position {
+export function positionOf(report: MemberReport | null): WalPosition {
   return { timeline: report?.timeline ?? 0, lsn: report?.received ?? report?.lsn ?? '0/0' };
 }
 

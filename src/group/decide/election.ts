@@ -2,10 +2,10 @@
  * Who takes over where no shared volume holds the old primary's WAL: the voters promise the new term, each says what
  * it has, and the one with the most is promoted, after it has fetched what somebody else has more.
  */
-import { comparePositions, leaseOverMs, lsnNumber, positionOf, type Context, type Position } from './context.ts';
+import { comparePositions, leaseOverMs, lsnNumber, positionOf, type Context } from './context.ts';
 import { endpoint } from './goals.ts';
 import { mayElect } from './quorum.ts';
-import type { MemberRecord, Predecessor, Promotion } from '../model.ts';
+import type { MemberRecord, Predecessor, Promotion, WalPosition } from '../model.ts';
 
 /** With `commit: async` no count of promises proves anything: whoever answers within this time is considered. */
 const ASYNC_WAIT_MS = 1_000;
@@ -17,7 +17,7 @@ const ATTEMPT_LIMIT_MS = 10_000;
 
 interface Promiser {
   member: MemberRecord;
-  position: Position;
+  position: WalPosition;
 }
 
 /** A promise counts when its data are whole: of the present incarnation, and once healthy in it. */

@@ -30,11 +30,11 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   // The group does not exist yet: its first member makes it.
   if (record.systemIdentifier === null) return { kind: 'create' };
   if (record.promotion !== null) {
-    const { candidate, phase, predecessors, timeline, catchUp } = record.promotion;
+    const { candidate, phase, predecessors, timeline, catchUp, atLeast } = record.promotion;
     // A standby has no vote: it waits on the line, as everybody does on shared storage.
     if (phase === 'promise' && member.role !== 'standby') return { kind: 'promise' };
     if (phase === 'promote' && member.name === candidate) {
-      return { kind: 'promote', predecessors, synchronousNames: namesFor(context, candidate), timeline, catchUp, slots: slots(context, candidate, candidate) };
+      return { kind: 'promote', predecessors, synchronousNames: namesFor(context, candidate), timeline, catchUp, atLeast, slots: slots(context, candidate, candidate) };
     }
     if (timeline !== null && predecessors.some((one) => one.member === member.name)) return { kind: 'promise' };
     // On local storage those who promised follow the candidate at once: the first commit needs them.
@@ -47,6 +47,11 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   if (operation?.kind === 'switchover') {
     if (operation.step === 'checkpoint' && (member.name === operation.from || member.name === operation.to)) return { kind: 'checkpoint' };
     if (operation.step === 'stop' && member.name === operation.from) return { kind: 'stop' };
+    // What takes a moment is there when it takes over.
+    if (operation.step === 'stop' && member.name === operation.to && record.primary !== null) {
+      const next = { slots: slots(context, operation.to, operation.to), synchronousNames: namesFor(context, operation.to, record.term + 1) };
+      return { ...followOf(context, member, record.primary), ...next };
+    }
   }
   if (operation?.kind === 'reclone' && operation.step === 'drain' && member.name === operation.current) {
     return { kind: 'drain', patient: !operation.cut };
@@ -56,7 +61,7 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   return followOf(context, member, record.primary);
 }
 
-function followOf(context: Context, member: MemberRecord, primary: string): Goal {
+function followOf(context: Context, member: MemberRecord, primary: string): Extract<Goal, { kind: 'follow' }> {
   const upstream = context.member(upstreamOf(context, member, primary));
   const kept = slots(context, member.name, primary);
   return {
@@ -73,8 +78,8 @@ function baseFor(context: Context, member: MemberRecord, primary: string): { bas
 }
 
 /** A change of the voters is asked for by the names of the new ones. */
-function namesFor({ record }: Context, primary: string): string {
-  return synchronousNames(record.voterChange?.to ?? record.voters, primary, record.term);
+function namesFor({ record }: Context, primary: string, term = record.term): string {
+  return synchronousNames(record.voterChange?.to ?? record.voters, primary, term);
 }
 
 /**

@@ -3,7 +3,7 @@ import { isElectable, streams, type Context } from './context.ts';
 import { finish } from './finish.ts';
 import { startPromotion } from './promotion.ts';
 import type { Rule } from './rules.ts';
-import type { Operation } from '../model.ts';
+import type { MemberReport, Operation, WalPosition } from '../model.ts';
 
 /** A step of a switchover or a restart that takes longer fails the operation. */
 const STEP_MS = 60_000;
@@ -79,11 +79,17 @@ function switchover(context: Context, operation: Of<'switchover'>): boolean {
       finish(context, false, `${operation.to} went away while ${operation.from} stopped: ${operation.from} is started again`);
       return true;
     }
-    startPromotion(context, operation.to, { planned: from.cleanStop === true, operation: operation.id });
+    startPromotion(context, operation.to, { planned: from.cleanStop === true, operation: operation.id, atLeast: endOf(context, operation.to, from) });
     context.change({ operation: { ...operation, step: 'promote' } });
     return true;
   }
   return false;
+}
+
+/** Where the WAL of the stopped primary ends, if that is all that has to be known: local storage, and `to` may be elected. */
+function endOf({ record, spec }: Context, to: string, from: MemberReport): WalPosition | null {
+  const votes = record.voters.length === 0 || (record.voters.includes(to) && record.voterChange === null);
+  return spec.storage === 'local' && votes && from.cleanStop === true && from.goalTerm === record.term ? from.stoppedAt : null;
 }
 
 function promote(context: Context, operation: Of<'promote'>): boolean {

@@ -1,7 +1,7 @@
 /** Losing a primary and gaining another: restart, failover, and what a promotion may come to. */
 import { candidates, leaseOverMs, type Context } from './context.ts';
 import { finish } from './finish.ts';
-import type { Promotion } from '../model.ts';
+import type { Promotion, WalPosition } from '../model.ts';
 
 /** A promotion that takes longer than this goes to the next candidate. */
 export const PROMOTION_MS = 15_000;
@@ -38,17 +38,21 @@ export function primarySilent(context: Context): boolean {
   return true;
 }
 
-/** Opens a new term in which `candidate` takes over from the present primary. */
-export function startPromotion(context: Context, candidate: string, how: { planned: boolean; operation: string | null }): void {
+/**
+ * Opens a new term in which `candidate` takes over from the present primary. On local storage the voters are asked first,
+ * unless it is known where the WAL of that primary ends, which was stopped cleanly.
+ */
+export function startPromotion(context: Context, candidate: string, how: { planned: boolean; operation: string | null; atLeast?: WalPosition | null }): void {
   const { record } = context;
   const old = record.primary === null ? null : context.member(record.primary);
   const local = context.spec.storage === 'local';
+  const { atLeast = null } = how;
   context.change({
     term: record.term + 1,
     primary: null,
     promotion: {
-      phase: local ? 'promise' : 'promote', candidate, timeline: local ? nextTimeline(context) : null, catchUp: null,
-      predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how,
+      phase: local && atLeast === null ? 'promise' : 'promote', candidate, timeline: local ? nextTimeline(context) : null, catchUp: null,
+      predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how, atLeast,
     },
   });
 }
@@ -151,7 +155,7 @@ function electAgain(context: Context, promotion: Promotion, why: string): boolea
   const predecessors = [...promotion.predecessors.filter(({ member }) => member !== failed.name), { member: failed.name, host: failed.host }];
   context.change({
     term: context.record.term + 1,
-    promotion: { ...promotion, phase: 'promise', timeline: nextTimeline(context), catchUp: null, predecessors, planned: false, attempts: promotion.attempts + 1 },
+    promotion: { ...promotion, phase: 'promise', timeline: nextTimeline(context), catchUp: null, atLeast: null, predecessors, planned: false, attempts: promotion.attempts + 1 },
   });
   context.tell({ level: 'error', kind: 'promotion-failed', member: failed.name, message: `promoting ${failed.name} failed (${why}): the voters are asked again` });
   return true;

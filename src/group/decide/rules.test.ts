@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { down, memberRecord, memberSpec, reportOn, Scene } from '../testing/build.ts';
-import type { GroupRecord, Operation } from '../model.ts';
+import type { GroupRecord, MemberReport, Operation } from '../model.ts';
 import { acceptRequest } from './request.ts';
 import { RULES } from './rules.ts';
 
@@ -279,6 +279,47 @@ const upstreamOf = (scene: Scene): string | null => {
   const { goal } = scene.member('s1');
   return goal.kind === 'follow' ? goal.upstream.member : null;
 };
+
+describe('a switchover on local storage', () => {
+  /** The primary is stopping for n3. */
+  function stopping(voters: string[]): Scene {
+    const scene = new Scene();
+    scene.spec = { ...scene.spec, storage: 'local', commit: 'quorum' };
+    scene.record!.voters = voters;
+    ask(scene, { kind: 'switchover', group: 'main', to: 'n3' });
+    scene.report('n1', { reached: 'checkpoint' }).report('n3', { reached: 'checkpoint' });
+    scene.decide();
+    return scene;
+  }
+  const stopped = { ...down(true), reached: 'stop' as const, stoppedAt: { timeline: 1, lsn: '0/200' } };
+
+  it('has slots and names ready while the old primary stops', () => {
+    const scene = stopping(['n1', 'n2', 'n3']);
+    expect(scene.member('n1').goal).toEqual({ kind: 'stop' });
+    expect(scene.member('n3').goal).toMatchObject({ kind: 'follow', upstream: { member: 'n1' }, slots: ['pgorbit_n1', 'pgorbit_n2'], synchronousNames: 'ANY 1 ("n1@2", "n2@2")' });
+  });
+
+  it('asks nobody who has what, where it is known where the WAL of the old primary ends', () => {
+    const scene = stopping(['n1', 'n2', 'n3']);
+    scene.report('n1', stopped);
+    const record = scene.decide();
+    expect(record.promotion).toMatchObject({ phase: 'promote', candidate: 'n3', timeline: 2, atLeast: { timeline: 1, lsn: '0/200' } });
+    expect(record.members['n3']?.goal).toMatchObject({ kind: 'promote', atLeast: { timeline: 1, lsn: '0/200' } });
+    expect(record.members['n2']?.goal).toMatchObject({ kind: 'follow', upstream: { member: 'n3' } });
+    scene.report('n3', { failures: 2, goalTerm: 2, error: { code: 'unsafe', message: 'it lacks some' } });
+    expect(scene.decide().promotion, 'who lacks it is not promoted').toMatchObject({ phase: 'promise', atLeast: null, planned: false });
+  });
+
+  it.each<[string, string[], Partial<MemberReport>]>([
+    ['it crashed instead', ['n1', 'n2', 'n3'], { ...stopped, ...down(false), reached: 'stop', stoppedAt: null }],
+    ['the successor does not vote', ['n1', 'n2'], stopped],
+    ['it was stopped in another term', ['n1', 'n2', 'n3'], { ...stopped, goalTerm: 0 }],
+  ])('asks the voters where %s', (_, voters, report) => {
+    const scene = stopping(voters);
+    scene.report('n1', report);
+    expect(scene.decide().promotion).toMatchObject({ phase: 'promise', atLeast: null });
+  });
+});
 
 it('a standby that is added begins with its second data: those that a person brought along are rewound first', () => {
   const scene = new Scene(['n1']);

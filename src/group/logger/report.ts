@@ -54,6 +54,7 @@ export function reportOf(input: ReportInput): MemberReport {
     goalTerm: orders.term,
     sessions: null,
     cleanStop: null,
+    stoppedAt: null,
     error: input.error,
     failures: input.failures,
   };

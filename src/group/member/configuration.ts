@@ -44,7 +44,8 @@ export function configurationOf(input: ConfigurationInput): string {
   own['cluster_name'] = input.member;
   own['restore_command'] = input.restoreCommand;
   own['recovery_target_timeline'] = 'latest';
-  own['synchronous_standby_names'] = 'synchronousNames' in goal ? goal.synchronousNames : input.quorum && goal.kind !== 'create' ? NOBODY : '';
+  const names = 'synchronousNames' in goal ? goal.synchronousNames : undefined;
+  own['synchronous_standby_names'] = names ?? (input.quorum && goal.kind !== 'create' ? NOBODY : '');
   if (goal.kind === 'follow') {
     own['primary_conninfo'] = conninfo(goal.upstream, goal.name, input.replication, keepsLogicalSlots(input));
     if (goal.slot !== '') own['primary_slot_name'] = goal.slot;
@@ -52,11 +53,11 @@ export function configurationOf(input: ConfigurationInput): string {
   if (keepsLogicalSlots(input)) {
     own['sync_replication_slots'] = 'on';
     // No subscriber gets ahead of those who may be the next primary.
-    const awaited = 'slots' in goal ? goal.slots.filter((slot) => input.electable.includes(slot)) : [];
+    const awaited = 'slots' in goal ? (goal.slots ?? []).filter((slot) => input.electable.includes(slot)) : [];
     own['synchronized_standby_slots'] = awaited.join(', ');
   }
   const user = { ...input.settings };
-  if (goal.kind === 'promote') {
+  if (goal.kind === 'promote' || (goal.kind === 'follow' && names !== undefined)) {
     // What waits for the new primary must not wait for a reader's query on it.
     for (const name of ['max_standby_archive_delay', 'max_standby_streaming_delay']) user[name] = '0';
   }

@@ -36,9 +36,9 @@ import { processKey, readPromotionAsked, readRuntime, writePromotionAsked, write
 import { sameSlots } from './slots.ts';
 import { slotName } from '../decide/goals.ts';
 import { asides } from './steps/clear.ts';
-import { beginOf } from './steps/wal-end.ts';
+import { beginOf, positionOnDisk } from './steps/wal-end.ts';
 import { formatLsn } from '../../wal/lsn.ts';
-import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument } from '../model.ts';
+import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument, WalPosition } from '../model.ts';
 
 export interface MemberEnvironment {
   user: OsUser | null;
@@ -148,6 +148,7 @@ export class Member {
         standbySignal: await exists(join(place.dataDir, 'standby.signal')),
         cleanStop: process === 'none' ? await this.#cleanStop() : null,
       },
+      stoppedAt: process === 'none' && whole !== null && goal.kind === 'stop' ? await this.#stoppedAt() : null,
       debris: holding.kind !== 'nothing' && whole === null,
       aside: goal.kind === 'remove' && (await asides(place)).length > 0,
       fencedTerm: holding.kind === 'nothing' ? null : await readFenced(place.dir),
@@ -216,6 +217,12 @@ export class Member {
       this.environment.log.warn({ err: error }, 'pg_control cannot be read');
       return null;
     }
+  }
+
+  /** Only a primary writes a shutdown checkpoint: it is the last record, and in the control file. */
+  async #stoppedAt(): Promise<WalPosition | null> {
+    const { state } = await readControlFile(this.place.dataDir);
+    return state === 'shut down' ? await positionOnDisk(this.place.dataDir, null, new AbortController().signal) : null;
   }
 
   /** The agent's own connection to this member: to where it listens, which orders may be about to change. */

@@ -7,7 +7,7 @@ const GOALS: Goal[] = [
   { kind: 'create' },
   { kind: 'primary', slots: ['pgorbit_n2'], synchronousNames: '', change: 0 },
   { kind: 'follow', upstream: { member: 'n2', address: '127.0.0.1', port: 5433 }, slot: 'pgorbit_n1', name: 'n1@5' },
-  { kind: 'promote', predecessors: [{ member: 'n2', host: 'h1' }], synchronousNames: '', timeline: null, catchUp: null, slots: [] },
+  { kind: 'promote', predecessors: [{ member: 'n2', host: 'h1' }], synchronousNames: '', timeline: null, catchUp: null, atLeast: null, slots: [] },
   { kind: 'promise' },
   { kind: 'checkpoint' },
   { kind: 'drain', patient: false },
@@ -19,7 +19,7 @@ const goalOf = (kind: Goal['kind']): Goal => GOALS.find((goal) => goal.kind === 
 const member = { name: 'n1', incarnation: 2, restarts: 3, renewal: 'fresh' as const };
 
 const facts = (patch: Partial<Facts> = {}): Facts => ({
-  data: { incarnation: 2, term: TERM, standbySignal: false, cleanStop: null }, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: false,
+  data: { incarnation: 2, term: TERM, standbySignal: false, cleanStop: null }, stoppedAt: null, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: false,
   startedFor: 3, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, promotionAsked: false, rewindFailed: false, ...patch,
 });
 const next = (kind: Goal['kind'], patch: Partial<Facts> = {}): Step => nextStep({ goal: goalOf(kind), member, term: TERM, facts: facts(patch) });
@@ -62,7 +62,7 @@ function* everything(): Generator<Facts> {
       // Only a server that answers says whether it is in recovery, and how it is set up; the directory agrees with it.
       const answers = process === 'ready';
       for (const startedFor of [2, 3]) for (const configured of answers ? flags : [false]) for (const accounts of flags) for (const slots of answers ? flags : [false])
-        for (const sessions of answers ? [0, 2] : [null]) for (const leased of flags) yield { data, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased, promotionAsked: false, rewindFailed: false };
+        for (const sessions of answers ? [0, 2] : [null]) for (const leased of flags) yield { data, stoppedAt: null, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased, promotionAsked: false, rewindFailed: false };
     }
 }
 

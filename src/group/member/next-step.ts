@@ -3,12 +3,14 @@
  * left behind, repeating "look, take one step" reaches the goal; every step is safe to take again.
  */
 import type { ErrorReport } from '../../errors.ts';
-import type { Goal, MemberRecord } from '../model.ts';
+import type { Goal, MemberRecord, WalPosition } from '../model.ts';
 
 /** What lies in the member's folder and what runs on it. */
 export interface Facts {
   /** The data directory, when it is whole and this member's; a half-made or foreign one is `data: null` with `debris`. */
   data: { incarnation: number; term: number; standbySignal: boolean; cleanStop: boolean | null } | null;
+  /** The end of the WAL of a primary that was stopped cleanly, where the goal is `stop`. */
+  stoppedAt: WalPosition | null;
   /** Something of pgorbit's lies where the data should be, but no whole data directory of this member. */
   debris: boolean;
   /** Data of earlier incarnations that were set aside are still there (looked for where the member is to go). */

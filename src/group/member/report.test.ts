@@ -7,7 +7,7 @@ import type { Place } from './place.ts';
 import { reportOf, type ReportInput } from './report.ts';
 
 const facts: Facts = {
-  data: { incarnation: 2, term: 3, standbySignal: true, cleanStop: true }, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: true,
+  data: { incarnation: 2, term: 3, standbySignal: true, cleanStop: true }, stoppedAt: null, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: true,
   startedFor: 4, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, promotionAsked: false, rewindFailed: false,
 };
 const observation: Observation = {
@@ -50,7 +50,7 @@ describe('reportOf', () => {
     ['running', { observation: { ...observation, inRecovery: false } }],
     ['starting', { observation: null }],
     ['stopping', { step: { do: 'stop', mode: 'fast' } }],
-    ['promoting', { goal: { kind: 'promote', predecessors: [], synchronousNames: '', timeline: null, catchUp: null, slots: [] } }],
+    ['promoting', { goal: { kind: 'promote', predecessors: [], synchronousNames: '', timeline: null, catchUp: null, atLeast: null, slots: [] } }],
     ['stopped', gone],
     ['starting', { ...gone, step: { do: 'start', as: 'standby' } }],
     ['attaching', { ...gone, step: { do: 'attach' } }],

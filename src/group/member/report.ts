@@ -56,6 +56,7 @@ export function reportOf(input: ReportInput): MemberReport {
     sessions: observation?.sessions ?? null,
     // Facts from before it went down say nothing of how it did.
     cleanStop: input.pid === null && facts?.process === 'none' ? (facts.data?.cleanStop ?? null) : null,
+    stoppedAt: input.pid === null && facts?.process === 'none' ? facts.stoppedAt : null,
     error: input.error,
     failures: input.failures,
   };

@@ -9,10 +9,10 @@ import { PgorbitError } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
 import { historyFileName } from '../../../wal/history.ts';
 import { parseLsn } from '../../../wal/lsn.ts';
-import type { CatchUp, Goal } from '../../model.ts';
+import type { CatchUp, Goal, WalPosition } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { syncSlots } from '../slots.ts';
-import { cutUpstream } from './promise.ts';
+import { cutUpstream, positionOf } from './promise.ts';
 import { promote } from './promote.ts';
 
 type Promote = Extract<Goal, { kind: 'promote' }>;
@@ -30,8 +30,9 @@ export async function takeOverElected(member: Member, goal: Promote, term: numbe
     story.push(`fetched WAL up to ${goal.catchUp.lsn} from ${goal.catchUp.upstream.member} in ${ms(performance.now() - started)}`);
   }
   member.nowDoing('promoting');
-  // The synchronous names are in force before the first commit can be made.
-  await cutUpstream(member, goal, signal);
+  // The synchronous names are in force before the first commit can be made. A primary that was stopped needs no cut.
+  if (goal.atLeast === null || !(await isPrepared(member, goal))) await cutUpstream(member, goal, signal);
+  if (goal.atLeast !== null) await mustHave(member, goal.atLeast, signal);
   await member.sql().query('select pg_wal_replay_resume() where pg_is_wal_replay_paused()');
   await syncSlots(member.sql(), goal.slots);
   await reserveTimelines(member, goal.timeline);
@@ -43,6 +44,19 @@ export async function takeOverElected(member: Member, goal: Promote, term: numbe
   await member.markTerm(term);
   await promote(member, signal);
   member.tell({ level: 'info', kind: 'took-over', message: `${member.place.member} took over: ${[...story, `promoted in ${ms(performance.now() - promoting)}`].join(', ')}` });
+}
+
+/** It runs with the names already that it got for this moment. */
+async function isPrepared(member: Member, goal: Promote): Promise<boolean> {
+  const rows = await member.sql().query<{ names: string }>("select current_setting('synchronous_standby_names') as names");
+  return rows[0]?.names === goal.synchronousNames;
+}
+
+/** A primary that stops waits for its standbys, but not for one that is not connected at that moment. */
+async function mustHave(member: Member, end: WalPosition, signal: AbortSignal): Promise<void> {
+  const { timeline, lsn } = await positionOf(member, signal);
+  if (timeline === end.timeline && parseLsn(lsn) >= parseLsn(end.lsn)) return;
+  throw new PgorbitError('unsafe', `${member.place.member} has WAL up to ${lsn} of timeline ${timeline}, and the primary was stopped at ${end.lsn} of timeline ${end.timeline}: it can't be promoted without the rest`);
 }
 
 /** Streams until it has the position. An upstream that is a logger serves what the old primary gave it. */
