@@ -82,9 +82,9 @@ export class HostMembers {
     return [...this.#running.values()].map(({ runner }) => runner.report());
   }
 
-  /** The data directories of this host's PostgreSQL members. */
+  /** The data directories of this host's running PostgreSQL members: one that is being copied is no place for a file of ours. */
   dataFolders(): LocalMember[] {
-    return [...this.#running.values()].filter(({ runner }) => runner instanceof MemberRunner).map(({ place }) => ({ group: place.group, member: place.member, dataDir: place.dataDir }));
+    return [...this.#running.values()].filter(({ runner }) => runner instanceof MemberRunner && runner.member.postmaster !== null).map(({ place }) => ({ group: place.group, member: place.member, dataDir: place.dataDir }));
   }
 
   /** Standbys of this host that left, and whose their data are now. */
