@@ -17,7 +17,7 @@ const ENGINE: Engine = { major: 18, version: '18.0', bin: '/nowhere', source: 'f
 
 /** As src/agent/reporter.ts and src/agent/agent.ts have them. */
 const HEARTBEAT_MS = 1_000;
-const LEASED_MS = 250;
+const LEASED_MS = 400;
 const REFUSED_MS = 100;
 const LEASE_LOOK_MS = 100;
 

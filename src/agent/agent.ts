@@ -39,7 +39,7 @@ import { rotateLog } from '../observe/rotate.ts';
  * next reports, before the lease of a primary elsewhere is over (group/decide/context.ts): the loss of a minority of the
  * agents stops nobody's primary.
  */
-const TIMING = { tickMs: 50, heartbeatMs: 150, electionMs: 500 };
+const TIMING = { tickMs: 50, heartbeatMs: 200, electionMs: 500 };
 /** A primary that has lost its lease is stopped within this and the time that its stop takes. */
 const LEASE_LOOK_MS = 100;
 /** While no member of this host lives by it. */

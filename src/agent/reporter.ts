@@ -6,7 +6,7 @@ import type { Log } from '../observe/log.ts';
 
 const HEARTBEAT_MS = 1_000;
 /** While a primary here lives by the lease, which a report that is taken renews. */
-const LEASED_MS = 250;
+const LEASED_MS = 400;
 /** After a report that its receiver did not take: it has only just been elected, or no longer leads. */
 const REFUSED_MS = 100;
 /** After this long without an answer the log says so. */
