@@ -11,8 +11,8 @@ export function observe(server: ModelPostgres): Observation {
     inRecovery: server.inRecovery,
     timeline: timelineOf(data.wal),
     lsn: lsnOf(position),
-    // A receiver that has just connected names its segment's start; without one the last one's word stands.
-    received: server.inRecovery ? lsnOf(receiver?.received ?? data.flushed) : null,
+    // A receiver that has just connected names its segment's start, which may be less than what was replayed; without one the last one's word stands.
+    received: server.inRecovery ? lsnOf(Math.max(receiver?.received ?? data.flushed, position)) : null,
     streamingFrom: receiver === null || stream === null ? null : `127.0.0.1:${receiver.port}`,
     heardMs: stream === null ? null : stream.silentFor(),
     lagMs: server.inRecovery ? 0 : null,

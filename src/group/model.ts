@@ -327,7 +327,7 @@ export interface MemberReport {
   timeline: number | null;
   /** A primary's write position, a standby's replay position; `X/Y`. */
   lsn: string | null;
-  /** A standby's last received and flushed position; null on a primary. */
+  /** The end of what a standby is known to have received and flushed; null on a primary. */
   received: string | null;
   /** The upstream's `host:port` while the WAL receiver streams, else null. */
   streamingFrom: string | null;

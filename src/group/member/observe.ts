@@ -27,7 +27,8 @@ export interface Observation {
  * Functions of "System Administration Functions" and views of "The Cumulative Statistics System" in PostgreSQL's
  * manual. pg_walfile_name() raises an error in recovery, hence the CASE; pg_control_checkpoint() still names the old
  * timeline between a promotion and its first checkpoint, hence the file name; so does a standby's until its next
- * restartpoint, hence the newest timeline that it has WAL of.
+ * restartpoint, hence the newest timeline that it has WAL of. What was received is counted from the segment's start again
+ * with every connection, hence the greater of that and what was replayed.
  */
 const FACTS = `
 select r.recovery as "inRecovery",
@@ -37,7 +38,7 @@ select r.recovery as "inRecovery",
                   (select timeline_id from pg_control_checkpoint()))
     else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end as timeline,
   (case when r.recovery then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as lsn,
-  (case when r.recovery then pg_last_wal_receive_lsn() end)::text as received,
+  (case when r.recovery then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) end)::text as received,
   (select sender_host || ':' || sender_port from pg_stat_wal_receiver where status = 'streaming') as "streamingFrom",
   (select (extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000)::float8 from pg_stat_wal_receiver where status = 'streaming') as "heardMs",
   case when r.recovery then
