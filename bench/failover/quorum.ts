@@ -1,6 +1,6 @@
 /**
- * Three hosts on one machine, `storage: local`, `commit: quorum`: a primary, a replica and a logger. A session
- * write one row a commit, each looking for the writable server among all, and remember what they were promised.
+ * Three hosts on one machine, `storage: local`, `commit: quorum`: a primary, a replica and a logger. A client
+ * writes one row a commit, looks for the writable server among all, and remembers what it was promised.
  */
 import { sleep } from '../../src/lifecycle.ts';
 import { targetsIn } from '../../test/support/ask.ts';
