@@ -1,7 +1,6 @@
 /** CRC-32C of files, as eight hexadecimal digits. */
 import { open } from 'node:fs/promises';
-import { crc32cUpdateBulk } from '../engine/basebackup/crc32c.ts';
-import { CRC32C_INIT, crc32cFinish } from '../wal/crc32c.ts';
+import { CRC32C_INIT, crc32cFinish, crc32cUpdate } from '../wal/crc32c.ts';
 
 const CHUNK = 1 << 20;
 
@@ -9,7 +8,7 @@ export class RunningSum {
   #state = CRC32C_INIT;
 
   add(piece: Uint8Array): void {
-    this.#state = crc32cUpdateBulk(this.#state, piece);
+    this.#state = crc32cUpdate(this.#state, piece);
   }
 
   hex(): string {

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FOLD_BYTES } from './crc32c-fold.ts';
 import { CRC32C_INIT, crc32c, crc32cFinish, crc32cUpdate } from './crc32c.ts';
 
 /** One bit at a time, straight from the definition. */
@@ -37,5 +38,28 @@ describe('crc32c', () => {
         expect(chained).toBe(slow(bytes));
       }),
     );
+  });
+
+  it('agrees with the definition for long pieces, of any length, at any place', () => {
+    const { least, most } = FOLD_BYTES;
+    const bytes = Uint8Array.from({ length: 3 * most }, (_, i) => (Math.imul(i, 0x9e3779b1) >>> 13) ^ (i >>> 7));
+    const lengths = [least - 1, least, most - 1, most, most + 1, most + least, 2 * most + 5, ...Array.from({ length: 80 }, (_, i) => least + i)];
+    for (const length of lengths) {
+      const start = length % 7;
+      const piece = bytes.subarray(start, start + length);
+      const half = length >> 1;
+      expect(crc32cFinish(crc32cUpdate(CRC32C_INIT, bytes, start, start + length)), `${length}`).toBe(slow(piece));
+      expect(crc32c(piece.subarray(half), crc32c(piece.subarray(0, half))), `${length} in halves`).toBe(slow(piece));
+    }
+  });
+
+  it('finds any one bit that is flipped in a long piece', () => {
+    const piece = new Uint8Array(FOLD_BYTES.least + 100).fill(0x5a);
+    const whole = crc32c(piece);
+    for (let at = 0; at < piece.length; at++) {
+      piece[at]! ^= 1 << (at & 7);
+      expect(crc32c(piece)).not.toBe(whole);
+      piece[at]! ^= 1 << (at & 7);
+    }
   });
 });

@@ -1,7 +1,8 @@
 /**
- * CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), the checksum of WAL records, pg_control and pgorbit's own
- * state files. Slicing-by-8, as PostgreSQL's port/pg_crc32c_sb8.c.
+ * CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), the checksum of WAL records, pg_control, backups and pgorbit's
+ * own state files. Slicing-by-8, as PostgreSQL's port/pg_crc32c_sb8.c; long pieces are made short before.
  */
+import { FOLD_BYTES, fold } from './crc32c-fold.ts';
 
 const SLICES = 8;
 
@@ -34,6 +35,15 @@ export const CRC32C_INIT = -1;
  */
 export function crc32cUpdate(state: number, buf: Uint8Array, start = 0, end = buf.length): number {
   let crc = state | 0;
+  let at = start;
+  for (; end - at >= FOLD_BYTES.least; at += Math.min(FOLD_BYTES.most, end - at)) {
+    crc = byTables(0, fold(crc, buf.subarray(at, Math.min(end, at + FOLD_BYTES.most))));
+  }
+  return byTables(crc, buf, at, end);
+}
+
+function byTables(state: number, buf: Uint8Array, start = 0, end = buf.length): number {
+  let crc = state;
   let at = start;
   const whole = end - ((end - start) & 7);
   while (at < whole) {

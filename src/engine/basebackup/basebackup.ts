@@ -59,6 +59,7 @@ export interface BaseBackupResult {
 /** The disk gets so far behind before the socket has to wait, and catches up so far before it goes on. */
 const BACKLOG = { most: 16 * 1024 * 1024, resume: 8 * 1024 * 1024 };
 const CONNECT_MS = 10_000;
+const READ_BYTES = 256 * 1024;
 /** The server computes it in hardware, and of all that a manifest knows it costs least here too. */
 const CHECKSUMS = 'CRC32C';
 
@@ -76,13 +77,14 @@ export async function baseBackup(options: BaseBackupOptions): Promise<BaseBackup
   try {
     signal.throwIfAborted();
     await makeEmptyFolder(dir, options.owner);
-    const memory = new Slabs();
-    const client = await ReplicationClient.connect({ ...source, timeoutMs: CONNECT_MS, memory }, signal);
+    // One read after the other to memory that stays in the processor's cache: all that is kept of it is copied.
+    const arriving = Buffer.allocUnsafeSlow(READ_BYTES);
+    const client = await ReplicationClient.connect({ ...source, timeoutMs: CONNECT_MS, memory: { next: () => arriving, filled: () => {} } }, signal);
     const cut = (): void => client.destroy();
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();
     try {
-      return await copy(options, client, memory);
+      return await copy(options, client);
     } finally {
       signal.removeEventListener('abort', cut);
       client.destroy();
@@ -92,7 +94,7 @@ export async function baseBackup(options: BaseBackupOptions): Promise<BaseBackup
   }
 }
 
-async function copy(options: BaseBackupOptions, client: ReplicationClient, memory: Slabs): Promise<BaseBackupResult> {
+async function copy(options: BaseBackupOptions, client: ReplicationClient): Promise<BaseBackupResult> {
   const { dir, owner, onProgress, signal } = options;
   const marks = [performance.now()];
   onProgress({ done: 0, total: 0, step: 'checkpoint' });
@@ -103,7 +105,7 @@ async function copy(options: BaseBackupOptions, client: ReplicationClient, memor
   let done = 0;
   const report = (step: BaseBackupProgress['step']): void => onProgress({ done, total: Math.max(done, begin.total), step });
   report('copy');
-  const { manifest, end, bytes } = await receive(client, memory, dir, owner, (now) => {
+  const { manifest, end, bytes } = await receive(client, dir, owner, (now) => {
     done = now;
     report('copy');
   });
@@ -140,13 +142,13 @@ interface Copied {
 }
 
 /** Resolves when all files are written and closed, and are what the manifest says. */
-async function receive(client: ReplicationClient, memory: Slabs, dir: string, owner: OsUser | null, onProgress: (bytes: number) => void): Promise<Copied> {
+async function receive(client: ReplicationClient, dir: string, owner: OsUser | null, onProgress: (bytes: number) => void): Promise<Copied> {
   // What went wrong here: the connection then only says that it was cut.
   let failure: unknown = null;
   const relieve = (): void => {
     if (writer.backlog <= BACKLOG.resume) client.resume();
   };
-  const writer = new TreeWriter(dir, owner, memory, relieve, (error) => {
+  const writer = new TreeWriter(dir, owner, new Slabs(), relieve, (error) => {
     failure ??= error;
     client.destroy();
   });

@@ -1,7 +1,6 @@
 /** The checksums of backup manifests (src/common/checksum_helper.c). */
 import { createHash } from 'node:crypto';
-import { CRC32C_INIT, crc32cFinish } from '../../wal/crc32c.ts';
-import { crc32cUpdateBulk } from './crc32c.ts';
+import { CRC32C_INIT, crc32cFinish, crc32cUpdate } from '../../wal/crc32c.ts';
 
 export const CHECKSUM_ALGORITHMS = ['CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512'] as const;
 export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
@@ -22,7 +21,7 @@ class Crc32c implements Checksum {
   #state = CRC32C_INIT;
 
   update(piece: Buffer): void {
-    this.#state = crc32cUpdateBulk(this.#state, piece);
+    this.#state = crc32cUpdate(this.#state, piece);
   }
 
   /** The manifest has the four bytes as they lie in the server's memory: little-endian on every platform that pgorbit runs on. */

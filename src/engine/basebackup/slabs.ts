@@ -1,19 +1,19 @@
 /**
- * Memory for what arrives, used again when it is written: fresh memory for every read costs more than the read, in
- * page faults and garbage collections.
+ * Memory for what is to be written, used again when it is written: fresh memory costs page faults and garbage
+ * collections. What belongs to one file lies in one piece as long as a slab lasts, and as in the file within its page:
+ * the kernel copies a few large pieces that lie so many times as fast as many that do not.
  */
 
 const SLAB_BYTES = 512 * 1024;
-/** What is left of a slab is worth a read of its own from so many bytes on. */
-const READ_BYTES = 64 * 1024;
+const PAGE_BYTES = 4096;
 /** More than the backlog of a writer needs is given back. */
 const MOST_FREE = 48;
 
 interface Slab {
   memory: Buffer;
-  /** Bytes that reads have filled; the next read goes behind them. */
+  /** Bytes that are taken; the next piece goes behind them. */
   used: number;
-  /** Pieces that somebody holds. */
+  /** Bytes that are not released yet. */
   held: number;
 }
 
@@ -26,32 +26,39 @@ export class Slabs {
     this.#byMemory.set(this.#current.memory.buffer, this.#current);
   }
 
-  /** Memory for the next read. What was read last is kept only as far as it is held by then. */
-  readonly next = (): Buffer => {
-    if (this.#current.memory.length - this.#current.used < READ_BYTES) {
+  /** What is copied next begins a page. */
+  beginPage(): void {
+    this.#current.used = Math.min(this.#current.memory.length, Math.ceil(this.#current.used / PAGE_BYTES) * PAGE_BYTES);
+  }
+
+  /**
+   * Copies `bytes`, or as many of them as fit in, and returns where they lie until they are released: `behind` made
+   * longer, where that is what was copied last and its slab has room.
+   */
+  copy(bytes: Uint8Array, behind: Buffer | undefined): Buffer {
+    const goesOn = behind !== undefined && behind.buffer === this.#current.memory.buffer && this.#current.used < this.#current.memory.length;
+    const { memory, used } = this.#room();
+    const length = Math.min(bytes.length, memory.length - used);
+    memory.set(length === bytes.length ? bytes : bytes.subarray(0, length), used);
+    this.#current.used += length;
+    this.#current.held += length;
+    return memory.subarray(goesOn ? behind.byteOffset - memory.byteOffset : used, used + length);
+  }
+
+  /** `piece` is needed no longer. */
+  release(piece: Buffer): void {
+    const slab = this.#byMemory.get(piece.buffer)!;
+    slab.held -= piece.length;
+    this.#recycle(slab);
+  }
+
+  #room(): Slab {
+    if (this.#current.used === this.#current.memory.length) {
       const full = this.#current;
       this.#current = this.#free.pop() ?? this.#add();
       this.#recycle(full);
     }
-    return this.#current.memory.subarray(this.#current.used);
-  };
-
-  /** So many bytes were read to where `next` said. */
-  filled(bytes: number): void {
-    this.#current.used += bytes;
-  }
-
-  /** `piece`, a view of what was read, stays as it is until it is released as often as it was held. */
-  hold(piece: Buffer): void {
-    const slab = this.#byMemory.get(piece.buffer);
-    if (slab) slab.held++;
-  }
-
-  release(piece: Buffer): void {
-    const slab = this.#byMemory.get(piece.buffer);
-    if (!slab) return;
-    slab.held--;
-    this.#recycle(slab);
+    return this.#current;
   }
 
   #recycle(slab: Slab): void {

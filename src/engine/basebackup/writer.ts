@@ -6,12 +6,8 @@ import type { Slabs } from './slabs.ts';
 
 /** Node has four threads for file operations, and a slow disk can hold each for long: leave one to the rest of the agent. */
 const FILES_AT_ONCE = 3;
-/** A write is worth its way through the thread pool from so many bytes on. */
-const WRITE_BYTES = 512 * 1024;
 /** What a file costs in memory beside its bytes, roughly: empty files too must not pile up without bound. */
 const FILE_COST = 4096;
-/** writev(2) takes at most so many pieces (IOV_MAX). */
-const WRITE_PIECES = 1024;
 
 export class TreeWriter {
   readonly #root: Buffer;
@@ -27,7 +23,7 @@ export class TreeWriter {
   #failed = false;
 
   /**
-   * @param memory is where the pieces lie; they are held there until they are written.
+   * @param memory is where the pieces are copied to until they are written.
    * @param onWritten is called when the backlog has become smaller.
    * @param onFailure gets the first error that a write ends with; nothing is written any more then.
    */
@@ -54,9 +50,9 @@ export class TreeWriter {
   /** Begins a new file, mode 0600. */
   file(path: string): FileSink {
     this.#backlog += FILE_COST;
-    const sink = new FileSink((piece) => {
-      this.#memory.hold(piece);
-      this.#backlog += piece.length;
+    this.#memory.beginPage();
+    const sink = new FileSink(this.#memory, (bytes) => {
+      this.#backlog += bytes;
     });
     const done = this.#write(this.#full(path), sink).finally(() => this.#running.delete(done));
     this.#running.add(done);
@@ -104,11 +100,11 @@ export class TreeWriter {
     try {
       if (this.#owner) await handle.chown(this.#owner.uid, this.#owner.gid);
       for (;;) {
-        const pieces = await sink.take();
-        if (pieces.length === 0 || this.#failed) return;
-        const bytes = await writePieces(handle, pieces);
-        this.#backlog -= bytes;
-        for (const piece of pieces) this.#memory.release(piece);
+        const piece = await sink.take();
+        if (piece === null || this.#failed) return;
+        await append(handle, piece);
+        this.#backlog -= piece.length;
+        this.#memory.release(piece);
         this.#onWritten();
       }
     } finally {
@@ -123,21 +119,29 @@ export class TreeWriter {
 
 /** Takes the bytes of one file. */
 export class FileSink {
-  readonly #onAdded: (piece: Buffer) => void;
+  readonly #memory: Slabs;
+  readonly #onAdded: (bytes: number) => void;
   #pieces: Buffer[] = [];
-  #bytes = 0;
   #ended = false;
   #wake: (() => void) | null = null;
 
-  constructor(onAdded: (piece: Buffer) => void) {
+  constructor(memory: Slabs, onAdded: (bytes: number) => void) {
+    this.#memory = memory;
     this.#onAdded = onAdded;
   }
 
-  add(piece: Buffer): void {
-    this.#pieces.push(piece);
-    this.#bytes += piece.length;
-    this.#onAdded(piece);
-    if (this.#bytes >= WRITE_BYTES) this.#wake?.();
+  /** Copies `bytes`. */
+  add(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) {
+      const last = this.#pieces.at(-1);
+      const piece = this.#memory.copy(at === 0 ? bytes : bytes.subarray(at), last);
+      const longer = last !== undefined && piece.buffer === last.buffer && piece.byteOffset === last.byteOffset;
+      at += longer ? piece.length - last.length : piece.length;
+      if (longer) this.#pieces[this.#pieces.length - 1] = piece;
+      else this.#pieces.push(piece);
+    }
+    this.#onAdded(bytes.length);
+    if (this.#pieces.length > 1) this.#wake?.();
   }
 
   end(): void {
@@ -145,33 +149,18 @@ export class FileSink {
     this.#wake?.();
   }
 
-  /** What is to be written next, as soon as it is enough or the end; nothing at the end. */
-  async take(): Promise<Buffer[]> {
-    if (this.#bytes < WRITE_BYTES && !this.#ended) await new Promise<void>((resolve) => (this.#wake = resolve));
+  /**
+   * What is to be written next, as soon as it has filled its slab or the file has ended; null at the end. One at a time:
+   * a write of megabytes gets pages of megabytes, which a virtual machine often has yet to fetch from its host.
+   */
+  async take(): Promise<Buffer | null> {
+    if (this.#pieces.length < 2 && !this.#ended) await new Promise<void>((resolve) => (this.#wake = resolve));
     this.#wake = null;
-    const pieces = this.#pieces.splice(0, WRITE_PIECES);
-    this.#bytes -= pieces.reduce((sum, piece) => sum + piece.length, 0);
-    return pieces;
+    return this.#pieces.shift() ?? null;
   }
 }
 
-/** Appends all pieces; a write may take only a part of them. Returns how many bytes that were. */
-async function writePieces(handle: FileHandle, pieces: Buffer[]): Promise<number> {
-  const total = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  let rest = pieces;
-  for (let done = 0; done < total; ) {
-    const { bytesWritten } = await handle.writev(rest);
-    done += bytesWritten;
-    if (done < total) rest = behind(rest, bytesWritten);
-  }
-  return total;
-}
-
-function behind(pieces: readonly Buffer[], bytes: number): Buffer[] {
-  let skip = bytes;
-  return pieces.flatMap((piece) => {
-    const skipped = Math.min(skip, piece.length);
-    skip -= skipped;
-    return skipped === piece.length ? [] : [piece.subarray(skipped)];
-  });
+/** Appends the piece; a write may take only a part of it. */
+async function append(handle: FileHandle, piece: Buffer): Promise<void> {
+  for (let done = 0; done < piece.length; ) done += (await handle.write(piece, done)).bytesWritten;
 }
