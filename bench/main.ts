@@ -7,6 +7,7 @@ import { renderRows } from './lib/table.ts';
 
 const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   attach: () => import('./attach.ts'),
+  basebackup: () => import('./basebackup.ts'),
   space: () => import('./space.ts'),
   failover: () => import('./failover.ts'),
   commit: () => import('./commit.ts'),

@@ -14,6 +14,8 @@ export interface BaseBackup {
   /** ms: the copy (with its fast checkpoint), and from there to streaming. */
   copyMs: number;
   startMs: number;
+  /** Seconds of processor time of pg_basebackup, user and system. */
+  copyCpu: number;
   /** Ends the standby and deletes the copy. */
   remove(): Promise<void>;
 }
@@ -37,10 +39,11 @@ export async function baseBackup(volume: string, upstream: Target, replication: 
   });
   try {
     const copy = await mustRun(
-      tool('pg_basebackup'),
-      ['-X', 'stream', '-c', 'fast', '-R', '-D', dataDir, '-h', upstream.host, '-p', String(upstream.port), '-U', replication.user],
-      { env: { PATH: process.env['PATH'], PGPASSWORD: replication.password }, ...asOwner },
+      'bash',
+      ['-c', 'TIMEFORMAT="cpu %U %S"; time "$@"', 'bash', tool('pg_basebackup'), '-X', 'stream', '-c', 'fast', '-R', '-D', dataDir, '-h', upstream.host, '-p', String(upstream.port), '-U', replication.user],
+      { env: { PATH: process.env['PATH'], LC_ALL: 'C', PGPASSWORD: replication.password }, ...asOwner },
     );
+    const [, user, system] = /^cpu ([\d.]+) ([\d.]+)$/m.exec(copy.stderr) ?? [];
     const started = performance.now();
     const port = await findPort({ address: '127.0.0.1', from: FIRST_PORT, except: [], exactly: false });
     if (port === null) throw new Error('no port is free');
@@ -52,7 +55,7 @@ export async function baseBackup(volume: string, upstream: Target, replication: 
     let dead = '';
     void server.ended.then(({ code, stderr }) => (dead = `it ended with ${code}: ${stderr.trim().split('\n').slice(-5).join(' / ')}`));
     await streams({ ...upstream, port }, () => dead);
-    return { copyMs: copy.ms, startMs: performance.now() - started, remove };
+    return { copyMs: copy.ms, startMs: performance.now() - started, copyCpu: Number(user) + Number(system), remove };
   } catch (error) {
     await remove();
     throw error;

@@ -5,7 +5,12 @@ import type { OsUser } from '../osuser.ts';
 import type { Slabs } from './slabs.ts';
 
 /** Node has four threads for file operations, and a slow disk can hold each for long: leave one to the rest of the agent. */
-const FILES_AT_ONCE = 3;
+const FILES_AT_ONCE = 2;
+/**
+ * Written to a file, so many bytes go on to the disk while more arrive: else gigabytes wait for the end, because the
+ * kernel begins by itself when a tenth of the memory is waiting (vm.dirty_background_ratio). One file at a time.
+ */
+const WRITE_BACK_BYTES = 32 * 1024 * 1024;
 /** What a file costs in memory beside its bytes, roughly: empty files too must not pile up without bound. */
 const FILE_COST = 4096;
 
@@ -19,6 +24,7 @@ export class TreeWriter {
   readonly #open = new Set<FileSink>();
   readonly #waiting: (() => void)[] = [];
   #slots = FILES_AT_ONCE;
+  #writesBack = false;
   #backlog = 0;
   #failed = false;
 
@@ -77,10 +83,7 @@ export class TreeWriter {
       await this.#slot();
       if (!this.#failed) await this.#writeAll(path, sink);
     } catch (error) {
-      if (!this.#failed) {
-        this.abandon();
-        this.#onFailure(error);
-      }
+      this.#fail(error);
     } finally {
       this.#open.delete(sink);
       this.#slots++;
@@ -90,6 +93,12 @@ export class TreeWriter {
     }
   }
 
+  #fail(error: unknown): void {
+    if (this.#failed) return;
+    this.abandon();
+    this.#onFailure(error);
+  }
+
   async #slot(): Promise<void> {
     while (this.#slots === 0 && !this.#failed) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#slots--;
@@ -97,8 +106,10 @@ export class TreeWriter {
 
   async #writeAll(path: Buffer, sink: FileSink): Promise<void> {
     const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    let writingBack = Promise.resolve();
     try {
       if (this.#owner) await handle.chown(this.#owner.uid, this.#owner.gid);
+      let ahead = 0;
       for (;;) {
         const piece = await sink.take();
         if (piece === null || this.#failed) return;
@@ -106,9 +117,26 @@ export class TreeWriter {
         this.#backlog -= piece.length;
         this.#memory.release(piece);
         this.#onWritten();
+        ahead += piece.length;
+        if (ahead < WRITE_BACK_BYTES || this.#writesBack) continue;
+        ahead = 0;
+        writingBack = this.#writeBack(handle);
       }
     } finally {
+      await writingBack;
       await handle.close();
+    }
+  }
+
+  /** Never rejects. */
+  async #writeBack(handle: FileHandle): Promise<void> {
+    this.#writesBack = true;
+    try {
+      await handle.datasync();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#writesBack = false;
     }
   }
 
