@@ -36,8 +36,10 @@ export const CRC32C_INIT = -1;
 export function crc32cUpdate(state: number, buf: Uint8Array, start = 0, end = buf.length): number {
   let crc = state | 0;
   let at = start;
-  for (; end - at >= FOLD_BYTES.least; at += Math.min(FOLD_BYTES.most, end - at)) {
-    crc = byTables(0, fold(crc, buf.subarray(at, Math.min(end, at + FOLD_BYTES.most))));
+  while (end - at >= FOLD_BYTES.least) {
+    const next = Math.min(end, at + FOLD_BYTES.most);
+    crc = byTables(0, fold(crc, buf.subarray(at, next)));
+    at = next;
   }
   return byTables(crc, buf, at, end);
 }

@@ -1,7 +1,7 @@
 /**
  * Memory for what is to be written, used again when it is written: fresh memory costs page faults and garbage
- * collections. What belongs to one file lies in one piece as long as a slab lasts, and as in the file within its page:
- * the kernel copies a few large pieces that lie so many times as fast as many that do not.
+ * collections. What belongs to one file lies in one piece as long as a slab lasts, and within a page as it will lie in
+ * the file: then the kernel copies whole pages.
  */
 
 const SLAB_BYTES = 512 * 1024;
