@@ -1,6 +1,6 @@
 /** Who confirms the commits of one primary in the commit bench: nobody, a logger, a standby, pg_receivewal. One at a time. */
 import type { ChildProcess } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '../../src/lifecycle.ts';
 import { TestLogger, upstream } from '../../src/wal/testing/logger.ts';
@@ -10,25 +10,30 @@ export interface Receiver {
   name: 'asynchronous' | 'logger' | 'standby' | 'pg_receivewal';
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** Its processes while it runs. */
+  pids(): number[];
   destroy(): Promise<void>;
 }
 
 const CAUGHT_UP_MS = 120_000;
 const nothing = (): Promise<void> => Promise.resolve();
 
-export const asynchronous: Receiver = { name: 'asynchronous', start: nothing, stop: nothing, destroy: nothing };
+export const asynchronous: Receiver = { name: 'asynchronous', start: nothing, stop: nothing, pids: () => [], destroy: nothing };
 
 /** pgorbit's logger, in a process of its own as an agent starts it. */
 export async function loggerOf(primary: TestPostgres): Promise<Receiver> {
   const one = await TestLogger.create();
   await one.end('SIGTERM');
+  let pid = 0;
   return {
     name: 'logger',
     start: async () => {
       await one.start();
+      ({ pid } = await one.client.status());
       await one.client.follow(upstream(primary, 1, 'logger'));
     },
     stop: async () => void (await one.end('SIGTERM')),
+    pids: () => [pid],
     destroy: () => one.destroy(),
   };
 }
@@ -39,7 +44,7 @@ export async function standbyOf(primary: TestPostgres): Promise<Receiver> {
   const one = await primary.copyAsStandby({ primary_conninfo: `host=127.0.0.1 port=${primary.port} user=postgres application_name=standby`, synchronous_standby_names: '' });
   await one.stop();
   await primary.start();
-  return { name: 'standby', start: () => one.start(), stop: () => one.stop(), destroy: () => one.destroy() };
+  return { name: 'standby', start: () => one.start(), stop: () => one.stop(), pids: () => withChildren(one.pid!), destroy: () => one.destroy() };
 }
 
 /** pg_receivewal of the primary's own version, which acknowledges what it has flushed. */
@@ -60,11 +65,18 @@ export function receivewalOf(primary: TestPostgres): Receiver {
       child = background('setsid', [join(primary.bin, 'pg_receivewal'), '-D', dir, '-h', '127.0.0.1', '-p', String(primary.port), '-U', 'postgres', '--synchronous']);
     },
     stop,
+    pids: () => [child!.pid!],
     destroy: async () => {
       await stop();
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** A postmaster has no children of its children. */
+function withChildren(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return [pid, ...(children === '' ? [] : children.split(' ').map(Number))];
 }
 
 /** Has the primary wait for `receiver`, and returns when that one has everything and does nothing any more. */

@@ -17,8 +17,8 @@ export interface ConnectOptions {
   /** Speaks TLS with these options, or not at all; there is no falling back. */
   tls?: ConnectionOptions | undefined;
   timeoutMs: number;
-  /** Where the bytes of a connection without TLS go; without it, to fresh memory for every read. */
-  memory?: ReceiveMemory | undefined;
+  /** Where the bytes of a connection without TLS go, one buffer for all reads or what it gives; without it, to fresh memory for every read. */
+  memory?: Buffer | ReceiveMemory | undefined;
 }
 
 /** Memory that is used again. What `copyOut` hands on is a view of it. */
@@ -45,8 +45,6 @@ export type Answer = { kind: 'rows'; rows: (string | null)[][] } | { kind: 'copy
 /** An upstream that is gone without a word is noticed after twice this: libuv probes ten times, a second apart. */
 const KEEPALIVE_MS = 10_000;
 
-/** The most that one read of libuv's gives, and the size of memory that streams are to be read to. */
-export const READ_BYTES = 64 * 1024;
 /** The most that one record of TLS holds (RFC 8446, 5.1). */
 const TLS_RECORD_BYTES = 16 * 1024;
 
@@ -61,12 +59,15 @@ export class ReplicationClient {
   #waiting: { resolve: (message: Message) => void; reject: (error: unknown) => void } | null = null;
   #streaming: ((message: Message) => void) | null = null;
   #onRead: (more: boolean) => void = () => {};
+  /** As much as one read can give: less came, and nothing more lies ready. */
+  readonly #readBytes: number;
   #copying: { splitter: CopyOutSplitter; resolve: () => void; reject: (error: unknown) => void } | null = null;
   #onClosed: (error: PgorbitError) => void = () => {};
 
-  private constructor(socket: Socket, where: string) {
+  private constructor(socket: Socket, where: string, readBytes: number) {
     this.#socket = socket;
     this.where = where;
+    this.#readBytes = readBytes;
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('error', (error) => this.#fail(new PgorbitError('host-unreachable', `${where}: ${error.message}`, { cause: error })));
@@ -88,7 +89,8 @@ export class ReplicationClient {
     try {
       await opened(socket, where);
       socket.setKeepAlive(true, KEEPALIVE_MS);
-      const client = new ReplicationClient(options.tls ? await encrypt(socket, options.tls, where) : socket, where);
+      const readBytes = options.memory && 'length' in options.memory && !options.tls ? options.memory.length : TLS_RECORD_BYTES;
+      const client = new ReplicationClient(options.tls ? await encrypt(socket, options.tls, where) : socket, where, readBytes);
       receive = (chunk) => client.#receiveView(chunk);
       await client.#authenticate(options);
       return client;
@@ -243,7 +245,7 @@ export class ReplicationClient {
       this.#splitter.push(chunk);
       this.#deliver();
       if (view) this.#splitter.own();
-      if (this.#streaming) this.#onRead(chunk.length >= (view ? READ_BYTES : TLS_RECORD_BYTES));
+      if (this.#streaming) this.#onRead(chunk.length >= this.#readBytes);
     } catch (error) {
       this.#fail(error instanceof PgorbitError ? error : new PgorbitError('internal', String(error), { cause: error }));
       this.#socket.destroy();
@@ -287,12 +289,14 @@ export class ReplicationClient {
   }
 }
 
-function readInto(memory: ReceiveMemory, receive: (chunk: Buffer) => void): OnReadOpts {
+/** Memory that is asked for anew is handed to libuv anew for every read, which small reads feel. */
+function readInto(memory: Buffer | ReceiveMemory, receive: (chunk: Buffer) => void): OnReadOpts {
+  const asked = 'next' in memory;
   return {
-    buffer: memory.next,
+    buffer: asked ? memory.next : memory,
     callback: (bytes, buffer) => {
       const chunk = (buffer as Buffer).subarray(0, bytes);
-      memory.filled(bytes);
+      if (asked) memory.filled(bytes);
       receive(chunk);
       return true;
     },

@@ -135,13 +135,25 @@ export interface StandbyStatus {
 }
 
 export function standbyStatus(status: StandbyStatus, nowMs: number): Buffer {
-  const bytes = Buffer.allocUnsafe(34);
-  bytes.write('r', 0, 'latin1');
-  bytes.writeBigUInt64BE(status.write, 1);
-  bytes.writeBigUInt64BE(status.flush, 9);
-  bytes.writeBigUInt64BE(status.apply, 17);
-  bytes.writeBigInt64BE(timestamp(nowMs), 25);
-  bytes.writeUInt8(status.replyRequested ? 1 : 0, 33);
+  return statusMessage(status, nowMs).subarray(COPY_DATA_HEAD);
+}
+
+/** A CopyData message's type and length. */
+const COPY_DATA_HEAD = 5;
+const STATUS_BYTES = 34;
+
+/** The whole CopyData message with a status in it, made in one piece: a commit waits for it. */
+export function statusMessage(status: StandbyStatus, nowMs: number): Buffer {
+  const bytes = Buffer.allocUnsafe(COPY_DATA_HEAD + STATUS_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  view.setUint8(0, 0x64);
+  view.setInt32(1, 4 + STATUS_BYTES);
+  view.setUint8(5, 0x72);
+  view.setBigUint64(6, status.write);
+  view.setBigUint64(14, status.flush);
+  view.setBigUint64(22, status.apply);
+  view.setBigInt64(30, timestamp(nowMs));
+  view.setUint8(38, status.replyRequested ? 1 : 0);
   return bytes;
 }
 

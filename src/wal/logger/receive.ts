@@ -4,9 +4,9 @@
  */
 import { PgorbitError, errnoOf } from '../../errors.ts';
 import { sleep } from '../../lifecycle.ts';
-import { READ_BYTES, ReplicationClient, type ConnectOptions, type ReceiveMemory } from '../../wire/client.ts';
-import { copyData, copyDone } from '../../wire/frontend.ts';
-import { parseSenderMessage, standbyStatus } from '../../wire/replication.ts';
+import { ReplicationClient, type ConnectOptions } from '../../wire/client.ts';
+import { copyDone } from '../../wire/frontend.ts';
+import { parseSenderMessage, statusMessage } from '../../wire/replication.ts';
 import { type TimelineHistory, switchpointOf, timelineSpans } from '../history.ts';
 import { type Lsn, formatLsn, isSegmentSize, parseLsn, segmentStart } from '../lsn.ts';
 import type { WalStore } from './store.ts';
@@ -31,6 +31,8 @@ export interface ReceiveOptions {
 const QUICK_TRIES = 200;
 const QUICK_MS = 10;
 const SLOW_MS = 250;
+/** Room for the largest message of a WAL sender (MAX_SEND_SIZE, 128 kB) and what follows it: one read, one fsync. */
+const READ_BYTES = 256 * 1024;
 
 export class Receiver {
   readonly upstream: Upstream;
@@ -38,7 +40,9 @@ export class Receiver {
   readonly #options: ReceiveOptions;
   readonly #abort = new AbortController();
   /** WAL is read to the same memory again and again: it is written to its file before the next read. */
-  readonly #memory: ReceiveMemory;
+  readonly #memory = Buffer.allocUnsafeSlow(READ_BYTES);
+  /** As the signal says, which is dear to ask for every message. */
+  #isCut = false;
   #client: ReplicationClient | null = null;
   #state: ReceiverState = 'connecting';
   #error: PgorbitError | null = null;
@@ -50,8 +54,6 @@ export class Receiver {
     this.#store = store;
     this.upstream = upstream;
     this.#options = options;
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    this.#memory = { next: () => buffer, filled: () => {} };
   }
 
   get state(): ReceiverState {
@@ -73,6 +75,7 @@ export class Receiver {
 
   /** Cuts the connection at once: when this returns, no acknowledgement can be written any more. */
   cut(): void {
+    this.#isCut = true;
     this.#abort.abort();
     this.#client?.destroy();
     this.#state = 'stopped';
@@ -194,15 +197,17 @@ export class Receiver {
     if (answer.kind !== 'copy-both') return; // the timeline ends just here
     this.#heard = this.#options.now();
     let flushDue = false;
+    /** Ended or failed: of what still lies here nothing is written, and nothing is acknowledged. */
+    let over = false;
     const reply = (replyRequested = false): void => {
-      if (this.#abort.signal.aborted) return;
+      if (over || this.#isCut) return;
       if (this.upstream.term < store.state.value.promisedTerm) return this.cut();
       const position = acknowledge ? store.flushed! : 0n;
       // Nothing is applied here: remote_apply has to wait for members that hold data, as with pg_receivewal.
-      client.write(copyData(standbyStatus({ write: position, flush: position, apply: 0n, replyRequested }, this.#options.now())));
+      client.write(statusMessage({ write: position, flush: position, apply: 0n, replyRequested }, this.#options.now()));
     };
     const flush = (): void => {
-      if (this.#abort.signal.aborted) return;
+      if (this.#isCut) return;
       flushDue = false;
       store.flush();
       if (acknowledge && store.state.value.walTerm !== this.upstream.term) store.state.save({ walTerm: this.upstream.term });
@@ -211,11 +216,13 @@ export class Receiver {
     };
     await new Promise<void>((resolve, reject) => {
       const finish = (error?: unknown): void => {
+        over = true;
         clearInterval(timer);
         if (error === undefined) resolve();
         else reject(error);
       };
       const guarded = (work: () => void): void => {
+        if (over) return;
         try {
           work();
         } catch (error) {
@@ -230,7 +237,7 @@ export class Receiver {
       }), Math.min(1000, this.#options.silenceMs / 4));
       client.stream(({ type, payload }) => guarded(() => {
         this.#heard = this.#options.now();
-        if (this.#abort.signal.aborted) return;
+        if (this.#isCut) return;
         if (type === 'c') {
           flushDue = false;
           store.flush();

@@ -107,23 +107,25 @@ export class WalStore {
 
   /** Appends at `lsn`, which must be where the last write ended. */
   write(lsn: Lsn, data: Uint8Array): void {
-    if (this.#suspect !== null) throw new PgorbitError('internal', 'written to before the end of a failed fsync was repaired');
+    this.#checkSound();
     if (lsn !== this.#written) throw new PgorbitError('wal-invalid', `WAL came for ${formatLsn(lsn)}, and ${formatLsn(this.#written ?? 0n)} was due`);
     let at = 0;
     while (at < data.length) {
       const position: Lsn = this.#written!;
-      this.#open(position);
-      const offset = segmentOffset(position, this.segmentSize);
-      const length = Math.min(data.length - at, this.segmentSize - offset);
+      const { segmentSize } = this;
+      if (this.#fd === null) this.#open(position);
+      const offset = Number(position - this.#fdStart);
+      const length = Math.min(data.length - at, segmentSize - offset);
       const done = writeSync(this.#fd!, data, at, length, offset);
       at += done;
       this.#written = position + BigInt(done);
-      if (offset + done === this.segmentSize) this.#closeFull();
+      if (offset + done === segmentSize) this.#closeFull();
     }
   }
 
-  /** Makes all that was written durable. Returns the new `flushed`. */
+  /** Makes all that was written durable. Returns the new `flushed`. After a failed fsync it throws until `rollBack`. */
   flush(): Lsn {
+    this.#checkSound();
     if (this.#written !== this.#flushed) {
       this.#sync();
       this.#flushed = this.#written;
@@ -233,15 +235,18 @@ export class WalStore {
     this.#fd = null;
   }
 
+  /** To fsync the same pages again would succeed without their having been written: the kernel tells of a failure once. */
+  #checkSound(): void {
+    if (this.#suspect !== null) throw new PgorbitError('internal', 'WAL after a failed fsync was used before it was repaired');
+  }
+
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
 
+  /** Opens the segment that `position` lies in; none is open. */
   #open(position: Lsn): void {
     const start = segmentStart(position, this.segmentSize);
-    if (this.#fd !== null && this.#fdStart === start) return;
-    if (this.#fd !== null) closeSync(this.#fd);
-    this.#fd = null;
     const name = segmentName(this.timeline, start, this.segmentSize);
     try {
       this.#fd = openSync(join(this.dir, name), 'r+');
