@@ -36,6 +36,8 @@ const FORMAT = z.object({
   wal: z.array(z.object({ name: z.string(), size: z.int(), crc32c: z.string() })),
   /** The group's PostgreSQL settings in the manifest of then: a restored cluster gets them again. */
   settings: z.record(z.string(), z.string()),
+  /** Below `data`, one char a byte; only where the store itself knows no empty folders. */
+  folders: z.array(z.string()).optional(),
 });
 
 export type BackupInfo = z.infer<typeof FORMAT>;

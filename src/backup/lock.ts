@@ -1,10 +1,9 @@
-/** One that writes to a part of a repository at a time, over all machines that share it. A dead owner's lock is taken over. */
+/** One that writes to a part of a folder at a time, over all machines that share it. A dead owner's lock is taken over. */
 import { randomBytes } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { identify, isAlive, type ProcessId } from '../engine/proc.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
-import { explainStore } from './folder-store.ts';
 
 interface Owner extends ProcessId {
   host: string;
@@ -12,7 +11,7 @@ interface Owner extends ProcessId {
   since: string;
 }
 
-/** Makes `file` this process's. Returns how to give it up. Throws PgorbitError `locked` while another holds it. */
+/** Makes `file` this process's. Returns how to give it up. Throws PgorbitError `locked` while another holds it, and system errors. */
 export async function lockFile(file: string, what: string): Promise<() => Promise<void>> {
   const self = identify(process.pid);
   if (self === null) throw new PgorbitError('internal', 'this process does not find itself in /proc', { hint: 'mount /proc' });
@@ -21,8 +20,6 @@ export async function lockFile(file: string, what: string): Promise<() => Promis
   try {
     await writeFile(aside, JSON.stringify(owner), { mode: 0o600, flag: 'wx' });
     while (!(await linked(aside, file))) await clearDead(file);
-  } catch (error) {
-    throw explainStore(error, file);
   } finally {
     await rm(aside, { force: true });
   }

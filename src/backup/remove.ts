@@ -28,18 +28,22 @@ export async function removeBackup(system: SystemFolder, label: string): Promise
 }
 
 async function remove(system: SystemFolder, choose: (labels: string[]) => Promise<string[]>): Promise<Removed> {
-  const release = await system.lock('`pgorbit backup rm`');
+  const held = await system.lock('`pgorbit backup rm`');
   try {
     const gone = await choose(await system.labels());
-    for (const label of gone) await system.remove(label);
+    for (const label of gone) {
+      held.lost.throwIfAborted();
+      await system.remove(label);
+    }
     const segments = await unneeded(system);
     for (const name of segments) {
+      held.lost.throwIfAborted();
       await system.store.delete(system.key('wal', name));
       await system.store.delete(system.key('sums', name));
     }
     return { backups: gone, segments };
   } finally {
-    await release();
+    await held.release();
   }
 }
 

@@ -155,7 +155,7 @@ describe('removing', () => {
     const store = await openRepository(join(dir, 'r'), { make: true });
     const system = await withBackups(store, []);
     mkdirSync(system.path('backups', '.x.new', 'data'), { recursive: true });
-    await (await system.lock('a test'))();
+    await (await system.lock('a test')).release();
     expect(await store.folders(system.key('backups'))).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 /**
- * A backup repository: one folder for any number of database systems.
+ * A backup repository: one folder, or one prefix of an S3 bucket, for any number of database systems.
  *
  *   <repository>/pgorbit-backups.json          says whose folder this is
  *     <cluster>-<group>-<system identifier>/
@@ -9,33 +9,32 @@
  *       wal/                                   archived segments, the newest as .partial, and .history files
  *       sums/<segment>                         CRC-32C of each archived segment
  *
- * What is half made has a name with a dot before it, and counts for nothing.
+ * A backup that is half made is no folder of the store yet (`Store.begin`), and counts for nothing.
  */
-import { readdir, rename, rm } from 'node:fs/promises';
-import { syncFolder } from '../durable.ts';
-import { errnoOf, PgorbitError } from '../errors.ts';
-import { FolderStore, explainStore } from './folder-store.ts';
+import { PgorbitError } from '../errors.ts';
+import { FolderStore } from './folder-store.ts';
 import { type BackupInfo, INFO_FILE, decodeInfo, isLabel } from './info.ts';
-import { lockFile } from './lock.ts';
+import type { Held, Store } from './store.ts';
 
 const MARK = 'pgorbit-backups.json';
 
-/** Opens the repository in `dir`; with `make`, an empty or missing folder becomes one. Throws `not-ours`, `no-such-backup`. */
-export async function openRepository(dir: string, options: { make?: boolean } = {}): Promise<FolderStore> {
-  const store = new FolderStore(dir);
+/**
+ * Opens the repository in a store, or in the folder of that name; with `make`, an empty or missing one becomes one. Throws
+ * `not-ours`, `no-such-backup`.
+ */
+export async function openRepository(where: string, options?: { make?: boolean }): Promise<FolderStore>;
+export async function openRepository(where: Store, options?: { make?: boolean }): Promise<Store>;
+export async function openRepository(where: Store | string, options: { make?: boolean } = {}): Promise<Store> {
+  const store = typeof where === 'string' ? new FolderStore(where) : where;
   const mark = await store.get(MARK);
   if (mark !== null) {
     const { format } = parse(mark) as { format?: unknown };
     if (format === 1) return store;
     throw new PgorbitError('not-ours', `${store.path(MARK)} is of a repository that this pgorbit can't read`, { hint: 'use the pgorbit that wrote it, or name another folder' });
   }
-  const names = await readdir(dir).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw explainStore(error, dir);
-  });
-  if (names.some((name) => name !== 'lost+found')) throw new PgorbitError('not-ours', `${dir} is no backup repository, and it is not empty (${names.slice(0, 3).join(', ')})`, { hint: 'name an empty folder, or one that does not exist' });
-  if (options.make !== true) throw new PgorbitError('no-such-backup', `${dir} holds no backups`, { hint: '`pgorbit backup --to FOLDER` takes the first' });
-  await store.makeFolder('.');
+  const names = [...(await store.list('.')).map(({ key }) => key), ...(await store.folders('.'))];
+  if (names.some((name) => name !== 'lost+found')) throw new PgorbitError('not-ours', `${store.where} is no backup repository, and it is not empty (${names.slice(0, 3).join(', ')})`, { hint: 'name an empty folder, or one that does not exist' });
+  if (options.make !== true) throw new PgorbitError('no-such-backup', `${store.where} holds no backups`, { hint: '`pgorbit backup --to REPOSITORY` takes the first' });
   await store.put(MARK, Buffer.from(`${JSON.stringify({ format: 1, what: 'backups made by pgorbit' })}\n`));
   return store;
 }
@@ -50,11 +49,11 @@ function parse(text: Buffer): object {
 
 /** The part of a repository that belongs to one database system. */
 export class SystemFolder {
-  readonly store: FolderStore;
+  readonly store: Store;
   /** `<cluster>-<group>-<system identifier>` */
   readonly name: string;
 
-  constructor(store: FolderStore, name: string) {
+  constructor(store: Store, name: string) {
     this.store = store;
     this.name = name;
   }
@@ -64,7 +63,7 @@ export class SystemFolder {
   }
 
   /** Those that there are, by name. */
-  static async all(store: FolderStore): Promise<SystemFolder[]> {
+  static async all(store: Store): Promise<SystemFolder[]> {
     return (await store.folders('.')).filter((name) => /-\d{1,20}$/.test(name)).map((name) => new SystemFolder(store, name));
   }
 
@@ -76,7 +75,7 @@ export class SystemFolder {
     return this.store.path(this.key(...parts));
   }
 
-  /** PGDATA of a backup. */
+  /** PGDATA of a backup, for messages; a folder where the store is one. */
   dataDir(label: string): string {
     return this.path('backups', label, 'data');
   }
@@ -96,30 +95,20 @@ export class SystemFolder {
   }
 
   /** One that makes or removes backups at a time. Clears what a killed one left half made. */
-  async lock(what: string): Promise<() => Promise<void>> {
-    await this.store.makeFolder(this.key('backups'));
-    const release = await lockFile(this.path('lock'), what);
+  async lock(what: string): Promise<Held> {
+    const held = await this.store.lock(this.key('lock'), what);
     try {
-      for (const name of await this.store.folders(this.key('backups'))) {
-        if (name.startsWith('.')) await rm(this.path('backups', name), { recursive: true, force: true });
-      }
+      await this.store.clear(this.key('backups'));
     } catch (error) {
-      await release();
-      throw explainStore(error, this.path('backups'));
+      await held.release();
+      throw error;
     }
-    return release;
+    return held;
   }
 
   /** A backup goes: under its name it is whole until it is gone. */
-  async remove(label: string): Promise<void> {
-    const gone = this.path('backups', `.${label}.gone`);
-    try {
-      await rename(this.path('backups', label), gone);
-      await syncFolder(this.path('backups'));
-      await rm(gone, { recursive: true, force: true });
-    } catch (error) {
-      throw explainStore(error, this.path('backups', label));
-    }
+  remove(label: string): Promise<void> {
+    return this.store.remove(this.key('backups', label));
   }
 }
 
@@ -136,11 +125,11 @@ export async function systemsOf(all: readonly SystemFolder[], cluster: string): 
 }
 
 /** The one system that is meant: the named cluster's, or the only one. Throws `no-such-backup` or `usage`. */
-export async function chooseSystem(store: FolderStore, cluster: string | undefined): Promise<SystemFolder> {
+export async function chooseSystem(store: Store, cluster: string | undefined): Promise<SystemFolder> {
   const all = await SystemFolder.all(store);
   const found = cluster === undefined ? all : await systemsOf(all, cluster);
   const [only, ...more] = found;
-  if (only === undefined) throw new PgorbitError('no-such-backup', `${store.where} holds no backup${cluster === undefined ? '' : ` of cluster ${cluster}`}`, { hint: all.length === 0 ? '`pgorbit backup --to FOLDER` takes the first' : `it has those of ${all.map((system) => system.name).join(', ')}` });
+  if (only === undefined) throw new PgorbitError('no-such-backup', `${store.where} holds no backup${cluster === undefined ? '' : ` of cluster ${cluster}`}`, { hint: all.length === 0 ? '`pgorbit backup --to REPOSITORY` takes the first' : `it has those of ${all.map((system) => system.name).join(', ')}` });
   if (more.length > 0) throw new PgorbitError('usage', `${store.where} holds backups of ${found.length} database systems, and none was named`, { hint: `--cluster says which: ${found.map((system) => system.name).join(', ')}` });
   return only;
 }

@@ -1,8 +1,5 @@
 /** CRC-32C of files, as eight hexadecimal digits. */
-import { open } from 'node:fs/promises';
 import { CRC32C_INIT, crc32cFinish, crc32cUpdate } from '../wal/crc32c.ts';
-
-const CHUNK = 1 << 20;
 
 export class RunningSum {
   #state = CRC32C_INIT;
@@ -22,20 +19,13 @@ export function sumOf(bytes: Uint8Array): string {
   return sum.hex();
 }
 
-/** Throws system errors, and what the signal was aborted with. */
-export async function sumOfFile(file: string, signal?: AbortSignal): Promise<{ size: number; crc32c: string }> {
+/** Throws what the pieces throw. */
+export async function sumOfPieces(pieces: AsyncIterable<Uint8Array>): Promise<{ size: number; crc32c: string }> {
   const sum = new RunningSum();
-  const buffer = Buffer.allocUnsafe(CHUNK);
-  const handle = await open(file, 'r');
-  try {
-    for (let size = 0; ; ) {
-      signal?.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, 0, CHUNK, null);
-      if (bytesRead === 0) return { size, crc32c: sum.hex() };
-      sum.add(buffer.subarray(0, bytesRead));
-      size += bytesRead;
-    }
-  } finally {
-    await handle.close();
+  let size = 0;
+  for await (const piece of pieces) {
+    sum.add(piece);
+    size += piece.length;
   }
+  return { size, crc32c: sum.hex() };
 }

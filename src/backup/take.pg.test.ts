@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startLoad } from '../wal/testing/load.ts';
 import { TestPostgres, command, freePort, suiteVersions } from '../wal/testing/postgres.ts';
-import { FolderStore } from './folder-store.ts';
 import { openRepository, SystemFolder } from './repository.ts';
 import { query, scratch, sourceOf, startCopy, takeOptions } from './testing/server.ts';
+import type { Store } from './store.ts';
 import { takeBackup } from './take.ts';
 import { verifyStored } from './verify.ts';
 
@@ -31,7 +31,7 @@ function flip(file: string, at: number): void {
 }
 
 /** What the repository holds that counts as a backup, and what does not. */
-async function contents(store: FolderStore): Promise<{ labels: string[]; folders: string[] }> {
+async function contents(store: Store): Promise<{ labels: string[]; folders: string[] }> {
   const [system] = await SystemFolder.all(store);
   return { labels: (await system?.labels()) ?? [], folders: system === undefined || !existsSync(system.path('backups')) ? [] : readdirSync(system.path('backups')) };
 }

@@ -1,21 +1,19 @@
 /** Takes a full backup of a running server into a repository. */
 import { createHash } from 'node:crypto';
-import { readFile, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { syncFolder } from '../durable.ts';
 import { type BaseBackupProgress, baseBackup } from '../engine/basebackup/basebackup.ts';
 import { MANIFEST_FILE } from '../engine/basebackup/manifest.ts';
 import type { OsUser } from '../engine/osuser.ts';
 import { PgorbitError } from '../errors.ts';
 import { ReplicationClient } from '../wire/client.ts';
-import { explainStore, type FolderStore } from './folder-store.ts';
+import { explainStore } from './folder-store.ts';
 import { type BackupInfo, INFO_FILE, encodeInfo, labelOf } from './info.ts';
 import { SystemFolder } from './repository.ts';
 import { type Identity, identifySource } from './source.ts';
-import { sumOfFile } from './sums.ts';
+import type { Store } from './store.ts';
+import { sumOfPieces } from './sums.ts';
 
 export interface TakeOptions {
-  store: FolderStore;
+  store: Store;
   cluster: string;
   group: string;
   /** The user needs the attribute REPLICATION; the member may be a replica. */
@@ -44,40 +42,42 @@ const SIGNALS = ['standby.signal', 'recovery.signal'];
  * `operation-failed`, or what the signal was aborted with.
  */
 export async function takeBackup(options: TakeOptions): Promise<{ system: SystemFolder; info: BackupInfo }> {
-  const { store, cluster, group, source, signal } = options;
+  const { store, cluster, group, source } = options;
   const identity = await identify(options);
   const system = new SystemFolder(store, SystemFolder.nameOf(cluster, group, identity.systemIdentifier));
-  const release = await system.lock(`a backup of ${cluster}`);
+  const held = await system.lock(`a backup of ${cluster}`);
+  const signal = AbortSignal.any([options.signal, held.lost]);
   try {
     const startedAt = await options.serverNow();
     const label = await freeLabel(system, startedAt);
-    const fresh = system.path('backups', `.${label}.new`);
+    const key = system.key('backups', label);
     try {
-      await store.makeFolder(system.key('backups', `.${label}.new`));
-      const dir = join(fresh, 'data');
+      const fresh = await store.begin(key);
+      const data = `${fresh}/data`;
+      const target = store.target(data, options.owner, signal);
       const result = await baseBackup({
-        source: { ...source, applicationName: 'pgorbit backup' }, dir, owner: options.owner, checkpoint: options.checkpoint, rate: options.rate, wal: true, label: `pgorbit ${label}`, onProgress: options.onProgress, signal,
+        source: { ...source, applicationName: 'pgorbit backup' }, dir: store.path(data), target, owner: options.owner, checkpoint: options.checkpoint, rate: options.rate, wal: true, label: `pgorbit ${label}`, onProgress: options.onProgress, signal,
       });
-      for (const name of SIGNALS) await rm(join(dir, name), { force: true });
-      await syncFolder(dir);
+      for (const name of SIGNALS) await store.delete(`${data}/${name}`);
       const info: BackupInfo = {
         format: 1, label, kind: 'full', cluster, group, systemIdentifier: identity.systemIdentifier, source: source.member, version: identity.version, major: identity.major,
         segmentSize: identity.segmentSize, timeline: result.timeline, startLsn: result.startLsn, stopLsn: result.endLsn,
         startedAt: startedAt.toISOString(), stoppedAt: (await options.serverNow()).toISOString(), bytes: result.bytes,
-        manifestSha256: createHash('sha256').update(await readFile(join(dir, MANIFEST_FILE))).digest('hex'),
-        wal: await walOf(dir, signal), settings: options.settings,
+        manifestSha256: createHash('sha256').update((await store.get(`${data}/${MANIFEST_FILE}`)) ?? '').digest('hex'),
+        wal: await walOf(store, `${data}/pg_wal`, signal), settings: options.settings, ...(target.folders === undefined ? {} : { folders: target.folders }),
       };
       signal.throwIfAborted();
-      await store.put(system.key('backups', `.${label}.new`, INFO_FILE), encodeInfo(info));
-      await rename(fresh, system.path('backups', label));
-      await syncFolder(system.path('backups'));
+      await store.put(`${fresh}/${INFO_FILE}`, encodeInfo(info));
+      signal.throwIfAborted();
+      await store.publish(key);
       return { system, info };
     } catch (error) {
-      await rm(fresh, { recursive: true, force: true });
-      throw explainBreak(explainStore(error, fresh));
+      // Where that fails too, the next one clears it.
+      await store.remove(key).catch(() => {});
+      throw explainBreak(explainStore(error, store.path(key)));
     }
   } finally {
-    await release();
+    await held.release();
   }
 }
 
@@ -107,10 +107,8 @@ async function freeLabel(system: SystemFolder, at: Date): Promise<string> {
   throw new PgorbitError('operation-failed', `${label} and its like are all taken in ${system.path('backups')}`);
 }
 
-async function walOf(dir: string, signal: AbortSignal): Promise<BackupInfo['wal']> {
+async function walOf(store: Store, folder: string, signal: AbortSignal): Promise<BackupInfo['wal']> {
   const found: BackupInfo['wal'] = [];
-  for (const entry of await readdir(join(dir, 'pg_wal'), { withFileTypes: true })) {
-    if (entry.isFile()) found.push({ name: entry.name, ...(await sumOfFile(join(dir, 'pg_wal', entry.name), signal)) });
-  }
+  for (const { key } of await store.list(folder)) found.push({ name: key.slice(folder.length + 1), ...(await sumOfPieces(store.read(key, signal))) });
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

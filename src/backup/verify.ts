@@ -1,15 +1,14 @@
 /** Checks a backup, and the WAL that was archived since, file by file. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { MANIFEST_FILE } from '../engine/basebackup/manifest.ts';
-import { verifyBackup } from '../engine/basebackup/verify.ts';
+import { verifyBackup, verifyFiles } from '../engine/basebackup/verify.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { parseHistoryFileName } from '../wal/history.ts';
 import { type Chain, walChain } from './chain.ts';
 import type { BackupInfo } from './info.ts';
 import type { SystemFolder } from './repository.ts';
-import { sumOf, sumOfFile } from './sums.ts';
+import { StoredFiles } from './stored-files.ts';
+import { sumOf, sumOfPieces } from './sums.ts';
 
 export interface StoredProblem {
   /** The file, in full. */
@@ -34,8 +33,8 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads the whole backup and the WAL that follows it. What cannot be checked is a problem too; throws only
- * `no-such-backup`, `backup-damaged` (backup.json itself), and what the signal was aborted with.
+ * Reads the whole backup and the WAL that follows it. A file that cannot be checked is a problem too; throws only
+ * `no-such-backup`, `backup-damaged` (backup.json itself), that the store cannot be reached, and what the signal was aborted with.
  */
 export async function verifyStored(system: SystemFolder, label: string, options: VerifyOptions = {}): Promise<Verdict> {
   const info = await system.info(label);
@@ -58,11 +57,8 @@ export async function chainOf(system: SystemFolder, info: BackupInfo): Promise<C
   for (const { name } of info.wal) {
     const timeline = parseHistoryFileName(name);
     if (timeline === null) continue;
-    const text = await readFile(join(system.dataDir(info.label), 'pg_wal', name), 'utf8').catch((error: unknown) => {
-      if (errnoOf(error) === 'ENOENT') return null;
-      throw error;
-    });
-    if (text !== null) histories.set(timeline, text);
+    const text = await system.store.get(system.key('backups', info.label, 'data', 'pg_wal', name));
+    if (text !== null) histories.set(timeline, text.toString('utf8'));
   }
   for (const name of archived) {
     const timeline = parseHistoryFileName(name);
@@ -74,20 +70,24 @@ export async function chainOf(system: SystemFolder, info: BackupInfo): Promise<C
 
 /** Data files against the manifest, the manifest and WAL against backup.json. */
 async function checkData(system: SystemFolder, info: BackupInfo, options: VerifyOptions): Promise<StoredProblem[]> {
-  const dir = system.dataDir(info.label);
+  const { store } = system;
+  const data = system.key('backups', info.label, 'data');
+  const [dir, local] = [store.path(data), store.local(data)];
   const problems: StoredProblem[] = [];
   const add = (path: string, message: string): void => void problems.push({ path, kind: 'backup', message });
-  const manifest = await readFile(join(dir, MANIFEST_FILE)).catch(() => null);
-  if (manifest !== null && createHash('sha256').update(manifest).digest('hex') !== info.manifestSha256) add(join(dir, MANIFEST_FILE), `${join(dir, MANIFEST_FILE)} is not the one that was written with the backup`);
-  for (const problem of await verifyBackup(dir, options)) add(join(dir, problem.path), `${dir}: ${problem.message}`);
+  const manifest = await store.get(`${data}/${MANIFEST_FILE}`).catch(() => null);
+  if (manifest !== null && createHash('sha256').update(manifest).digest('hex') !== info.manifestSha256) add(`${dir}/${MANIFEST_FILE}`, `${dir}/${MANIFEST_FILE} is not the one that was written with the backup`);
+  const found = local === null ? await verifyFiles(new StoredFiles(store, data), options) : await verifyBackup(local, options);
+  for (const problem of found) add(`${dir}/${problem.path}`, `${dir}: ${problem.message}`);
   for (const { name, size, crc32c } of info.wal) {
-    const file = join(dir, 'pg_wal', name);
+    const file = `${dir}/pg_wal/${name}`;
     try {
-      const found = await sumOfFile(file, options.signal);
+      const found = await sumOfPieces(store.read(`${data}/pg_wal/${name}`, options.signal));
       if (found.size !== size) add(file, `${file} has ${found.size} bytes, and had ${size}`);
       else if (found.crc32c !== crc32c) add(file, `${file} is not as it was: its CRC32C is ${found.crc32c}, and was ${crc32c}`);
     } catch (error) {
       options.signal?.throwIfAborted();
+      if (error instanceof PgorbitError) throw error;
       add(file, errnoOf(error) === 'ENOENT' ? `${file} is missing` : `${file} cannot be read: ${(error as Error).message}`);
     }
   }

@@ -3,14 +3,15 @@ import { createHash } from 'node:crypto';
 import { errnoOf, PgorbitError } from '../../errors.ts';
 import { Lifecycle, sleep } from '../../lifecycle.ts';
 import { formatLsn, parseLsn } from '../../wal/lsn.ts';
-import { explainStore, type FolderStore } from '../folder-store.ts';
-import { lockFile } from '../lock.ts';
+import { explainStore } from '../folder-store.ts';
 import { SystemFolder } from '../repository.ts';
+import type { Held, Store } from '../store.ts';
+import { type OpenArchive, openArchive } from './open.ts';
 import { type ArchiveSource, archiveSession, dropSlot } from './session.ts';
-import { type ArchivePosition, ArchiveWriter } from './writer.ts';
+import type { ArchivePosition } from './writer.ts';
 
 export interface ArchiverOptions {
-  store: FolderStore;
+  store: Store;
   cluster: string;
   group: string;
   /** Who has the WAL just now; `others` are members on which a slot of an earlier time may have stayed. */
@@ -32,7 +33,7 @@ const SLOW_MS = 1_000;
 const SWEEP_MS = 30_000;
 
 /** A name that pgorbit's own care for a group's slots leaves alone; another repository has another. */
-export function slotOf(store: FolderStore): string {
+export function slotOf(store: Store): string {
   return `backup_${createHash('sha256').update(store.where).digest('hex').slice(0, 12)}`;
 }
 
@@ -43,7 +44,8 @@ export function slotOf(store: FolderStore): string {
 export async function runArchiver(options: ArchiverOptions): Promise<void> {
   const { store, signal, onEvent } = options;
   const slot = slotOf(store);
-  let held: { name: string; release: () => Promise<void> } | null = null;
+  let held: (Held & { name: string }) | null = null;
+  let archive: OpenArchive | null = null;
   let waiting = '';
   let announced = '';
   // A member that is down while the source changes comes back with its old slot. One that can't be asked now is asked again.
@@ -59,13 +61,16 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
           source, slot, now: options.now, signal,
           open: async (identity) => {
             system = new SystemFolder(store, SystemFolder.nameOf(options.cluster, options.group, identity.systemIdentifier));
-            if (held?.name !== system.name) {
+            await archive?.close();
+            archive = null;
+            if (held?.name !== system.name || held.lost.aborted) {
               await held?.release();
               held = null;
-              for (const folder of ['wal', 'sums']) await store.makeFolder(system.key(folder));
-              held = { name: system.name, release: await lockFile(system.path('archive.lock'), `the archiver of ${options.cluster}`) };
+              const { lost, release } = await store.lock(system.key('archive.lock'), `the archiver of ${options.cluster}`);
+              held = { name: system.name, lost, release };
             }
-            return new ArchiveWriter(system.path('wal'), system.path('sums'), identity.segmentSize);
+            archive = await openArchive(system, identity.segmentSize, held.lost);
+            return archive.writer;
           },
           wanted: async () => (system === null ? null : newestEnd(system)),
           onStreaming: (timeline) => {
@@ -91,7 +96,8 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
     }
   } finally {
     await life.stop();
-    await (held as { release: () => Promise<void> } | null)?.release();
+    await (archive as OpenArchive | null)?.close();
+    await (held as Held | null)?.release();
   }
 }
 

@@ -139,6 +139,7 @@ async function stream(options: SessionOptions, client: ReplicationClient, writer
   });
   if (answer.kind !== 'copy-both') return;
   let heard = now();
+  let paused = false;
   await new Promise<void>((resolve, reject) => {
     const finish = (error?: unknown): void => {
       clearInterval(timer);
@@ -159,6 +160,11 @@ async function stream(options: SessionOptions, client: ReplicationClient, writer
       options.onFlushed(writer);
     };
     const timer = setInterval(() => guarded(() => {
+      if (paused) heard = now();
+      if (paused && !writer.full) {
+        paused = false;
+        client.resume();
+      }
       const silent = now() - heard;
       if (silent > SILENCE_MS) throw new PgorbitError('host-unreachable', `${client.where} has been silent for ${Math.round(silent)} ms`);
       reply(silent > SILENCE_MS / 2);
@@ -175,9 +181,16 @@ async function stream(options: SessionOptions, client: ReplicationClient, writer
       if (type === 'E') throw new UpstreamError(client.where, parseError(payload));
       if (type !== 'd') throw new PgorbitError('host-unreachable', `${client.where} stopped streaming`);
       const message = parseSenderMessage(payload);
-      if (message.kind === 'wal') writer.write(message.start, message.data);
+      if (message.kind === 'wal') {
+        writer.write(message.start, message.data);
+        if (writer.full && !paused) client.pause();
+        paused ||= writer.full;
+      }
       // A server that shuts down waits until all is durable here.
-      else if (message.replyRequested) reply(false);
+      else if (message.replyRequested) {
+        writer.hurry();
+        reply(false);
+      }
     }), finish);
     guarded(() => {
       reply(false);

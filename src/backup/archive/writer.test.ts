@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sumOf } from '../sums.ts';
-import { ArchiveWriter, archiveEnd } from './writer.ts';
+import { FolderArchive, archiveEnd } from './writer.ts';
 
 const MB = 1 << 20;
 let dir: string;
@@ -12,7 +12,7 @@ beforeEach(() => {
   for (const name of ['wal', 'sums']) mkdirSync(join(dir, name));
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
-const open = (): ArchiveWriter => new ArchiveWriter(join(dir, 'wal'), join(dir, 'sums'), MB);
+const open = (): FolderArchive => new FolderArchive(join(dir, 'wal'), join(dir, 'sums'), MB);
 const bytes = (length: number, value: number): Buffer => Buffer.alloc(length, value);
 
 describe('archiveEnd', () => {
@@ -23,7 +23,7 @@ describe('archiveEnd', () => {
   });
 });
 
-describe('ArchiveWriter', () => {
+describe('FolderArchive', () => {
   it('names a segment when it is whole, and its checksum is there by then', () => {
     const writer = open();
     writer.begin({ timeline: 1, lsn: 0x312345n });

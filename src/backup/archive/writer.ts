@@ -1,7 +1,7 @@
 /**
- * Archived WAL on disk: segment files as a server would archive them. The one that is being written has the suffix
- * `.partial`; a whole one is durable, with its checksum beside it, before it gets its name. All calls are synchronous:
- * the archiver is a process of its own.
+ * Archived WAL: segment files as a server would archive them. The one that is being written has the suffix `.partial`; a
+ * whole one is durable, with its checksum beside it, before it gets its name. In a folder all calls are synchronous: the
+ * archiver is a process of its own.
  */
 import { closeSync, fdatasyncSync, fsyncSync, ftruncateSync, fstatSync, openSync, readFileSync, readdirSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +32,34 @@ export function archiveEnd(names: readonly string[], segmentSize: number): Archi
   return end;
 }
 
-export class ArchiveWriter {
+export interface ArchiveWriter {
+  /** For messages. */
+  readonly dir: string;
+  readonly segmentSize: number;
+  readonly timeline: number;
+  readonly written: Lsn;
+  /** Everything before this is durable. */
+  readonly flushed: Lsn;
+  /** Is it so far behind that nothing more should come just now? */
+  readonly full: boolean;
+
+  /** Where it goes on; null for an empty archive. */
+  end(): ArchivePosition | null;
+  /** WAL comes from the start of a segment on: what a part of it holds already is written again. */
+  begin(at: ArchivePosition): void;
+  /** Appends at `lsn`, which must be where the last write ended. Throws `wal-invalid`, and what keeps it from writing. */
+  write(lsn: Lsn, data: Uint8Array): void;
+  /** Makes what was written durable, if not at once, then soon. */
+  flush(): void;
+  /** Somebody waits until all that was written is durable. */
+  hurry(): void;
+  /** Keeps a history file. */
+  saveHistory(timeline: number, text: string): void;
+  close(): void;
+}
+
+export class FolderArchive implements ArchiveWriter {
+  readonly full = false;
   readonly dir: string;
   readonly #sumsDir: string;
   readonly segmentSize: number;
@@ -55,24 +82,20 @@ export class ArchiveWriter {
   get written(): Lsn {
     return this.#written;
   }
-  /** Everything before this is durable. */
   get flushed(): Lsn {
     return this.#flushed;
   }
 
-  /** Where it goes on; null for an empty archive. */
   end(): ArchivePosition | null {
     return archiveEnd(readdirSync(this.dir), this.segmentSize);
   }
 
-  /** WAL comes from the start of a segment on: what a part of it holds already is written again. */
   begin(at: ArchivePosition): void {
     this.close();
     this.#timeline = at.timeline;
     this.#written = this.#flushed = segmentStart(at.lsn, this.segmentSize);
   }
 
-  /** Appends at `lsn`, which must be where the last write ended. Throws `wal-invalid` and system errors. */
   write(lsn: Lsn, data: Uint8Array): void {
     if (lsn !== this.#written) throw new PgorbitError('wal-invalid', `WAL came for ${formatLsn(lsn)}, and ${formatLsn(this.#written)} was due`);
     for (let at = 0; at < data.length; ) {
@@ -86,7 +109,10 @@ export class ArchiveWriter {
     }
   }
 
-  /** Makes all that was written durable. */
+  hurry(): void {
+    this.flush();
+  }
+
   flush(): void {
     if (this.#flushed === this.#written) return;
     if (this.#fd !== null) fdatasyncSync(this.#fd);

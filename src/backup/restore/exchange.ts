@@ -9,6 +9,7 @@ import { reach } from '../../engine/reach.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import { PgorbitError } from '../../errors.ts';
 import { Lifecycle } from '../../lifecycle.ts';
+import { filledUp } from '../archive/partial.ts';
 import { PARTIAL } from '../archive/writer.ts';
 import type { SystemFolder } from '../repository.ts';
 import { checkSegment } from '../verify.ts';
@@ -119,7 +120,7 @@ export class WalExchange {
       if (content === null) continue;
       const problem = key === name && name.length === 24 ? await checkSegment(system, name, content) : null;
       if (problem !== null) throw new PgorbitError('backup-damaged', problem, { hint: 'restore to a moment before it, or from another copy of the repository' });
-      return content;
+      return key.endsWith(PARTIAL) ? filledUp(content) : content;
     }
     return null;
   }

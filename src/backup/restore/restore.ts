@@ -10,6 +10,7 @@ import type { SystemFolder } from '../repository.ts';
 import { parseLsn } from '../../wal/lsn.ts';
 import { type StoredProblem, type Verdict, verifyStored } from '../verify.ts';
 import { copyData } from './copy.ts';
+import { fetchData } from './fetch.ts';
 import { recover } from './recover.ts';
 import { type Target, refuseTarget } from './target.ts';
 
@@ -66,7 +67,11 @@ export async function restoreData(options: RestoreOptions): Promise<{ timeline: 
   const { info, chain } = verdict;
   if (chain === null) throw new PgorbitError('internal', 'a restore without a look at the WAL');
   const dataDir = join(dir, 'data');
-  await copyData({ from: system.dataDir(info.label), to: dataDir, owner: user, signal, onProgress: (done) => onProgress({ step: 'copy', done, total: Math.max(done, info.bytes) }) });
+  const data = system.key('backups', info.label, 'data');
+  const from = system.store.local(data);
+  const copying = { to: dataDir, owner: user, signal, onProgress: (done: number) => onProgress({ step: 'copy', done, total: Math.max(done, info.bytes) }) };
+  if (from === null) await fetchData({ ...copying, store: system.store, from: data, folders: info.folders ?? [] });
+  else await copyData({ ...copying, from });
   const [broken] = await verifyBackup(dataDir, { signal });
   if (broken !== undefined) throw new PgorbitError('operation-failed', `the copy in ${dataDir} differs from the backup: ${broken.message}`, { hint: 'check the disk and the memory of this host' });
   return recover({

@@ -1,7 +1,7 @@
 /** `pgorbit backup archive`: runs until it is ended. */
 import { type ArchiveEvent, runArchiver, slotOf } from '../../backup/archive/archiver.ts';
 import { type ArchiveSource, dropSlot } from '../../backup/archive/session.ts';
-import type { FolderStore } from '../../backup/folder-store.ts';
+import type { Store } from '../../backup/store.ts';
 import type { SecretsDocument } from '../../group/model.ts';
 import type { GroupStatus, MemberStatus } from '../../agent/api.ts';
 import { PgorbitError } from '../../errors.ts';
@@ -12,7 +12,7 @@ import { chooseGroup } from '../plan/names.ts';
 import { chooseWalSource } from './source.ts';
 
 export interface ArchiveWish {
-  store: FolderStore;
+  store: Store;
   group: string | undefined;
   source: 'primary' | 'logger';
 }

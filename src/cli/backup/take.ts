@@ -1,7 +1,7 @@
 /** `pgorbit backup`: of a group of a cluster that runs. */
-import type { FolderStore } from '../../backup/folder-store.ts';
 import type { BackupInfo } from '../../backup/info.ts';
 import type { SystemFolder } from '../../backup/repository.ts';
+import type { Store } from '../../backup/store.ts';
 import { takeBackup } from '../../backup/take.ts';
 import { postgresOsUser } from '../../engine/osuser.ts';
 import { SqlSession } from '../../engine/sql.ts';
@@ -14,7 +14,7 @@ import { describeCopy } from './progress.ts';
 import { chooseSource } from './source.ts';
 
 export interface TakeWish {
-  store: FolderStore;
+  store: Store;
   group: string | undefined;
   /** `primary`, `replica` or a member's name. */
   source: string;

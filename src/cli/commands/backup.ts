@@ -6,13 +6,13 @@ import { PgorbitError } from '../../errors.ts';
 import { formatLsn } from '../../wal/lsn.ts';
 import { archiveOf, forgetArchive } from '../backup/archive.ts';
 import { type Listed, plainBackup, renderBackups } from '../backup/print.ts';
-import { repositoryOf } from '../backup/repository.ts';
+import { type RepositoryOptions, repositoryOf, repositoryOptions } from '../backup/repository.ts';
 import { takeOf } from '../backup/take.ts';
 import { withCluster } from '../cluster.ts';
 import type { Declare, Define } from '../command.ts';
 import { formatBytes, parseCount, parseSize } from '../print/units.ts';
 
-interface TakeOptions {
+interface TakeOptions extends RepositoryOptions {
   to?: string;
   source?: string;
   rate?: string;
@@ -20,18 +20,16 @@ interface TakeOptions {
 }
 
 export const define: Define = (command, declare) => {
-  command
-    .argument('[group]', 'the group (default: the only one)')
-    .option('--to <folder>', 'the repository (default: PGORBIT_BACKUPS)')
+  repositoryOptions(command.argument('[group]', 'the group (default: the only one)'), '--to')
     .option('--source <member>', 'whom to copy: primary (the default), replica, or a member')
     .option('--rate <size>', 'copy no faster than this a second, such as 50MB')
     .option('--checkpoint <pace>', 'fast (the default) begins at once; spread spares the source, and waits up to checkpoint_timeout');
-  declare<TakeOptions>(command, 'pgorbit backup --to /srv/backups\npgorbit backup --to /srv/backups --source replica --rate 50MB', async (context, [group], options) => {
+  declare<TakeOptions>(command, 'pgorbit backup --to /srv/backups\npgorbit backup --to s3://backups/shop --source replica --rate 50MB', async (context, [group], options) => {
     const checkpoint = options.checkpoint ?? 'fast';
     if (checkpoint !== 'fast' && checkpoint !== 'spread') throw new PgorbitError('usage', `--checkpoint is ${JSON.stringify(checkpoint)}`, { hint: 'it may be fast or spread' });
     const rate = options.rate === undefined ? null : parseSize(options.rate, '--rate');
     await withCluster(context, async (cluster) => {
-      const store = await repositoryOf(context, '--to', options.to, true);
+      const store = await repositoryOf(context, '--to', options.to, options, true);
       const { system, info } = await takeOf(context, cluster, { store, group, source: options.source ?? 'primary', checkpoint, rate });
       context.out.text(`${info.label}: ${formatBytes(info.bytes)} of ${info.source} (PostgreSQL ${info.version}), consistent at ${info.stopLsn} on timeline ${info.timeline}.\n`);
       context.out.document({ repository: store.where, path: system.path('backups', info.label), data: system.dataDir(info.label), backup: info });
@@ -49,16 +47,14 @@ function sub(parent: Command, name: string, summary: string): Command {
 
 /** No option here has a default in commander: those of `pgorbit backup` itself would win over what stands behind a subcommand. */
 function archive(command: Command, declare: Declare): void {
-  command
-    .argument('[group]', 'the group (default: the only one)')
-    .option('--to <folder>', 'the repository (default: PGORBIT_BACKUPS)')
+  repositoryOptions(command.argument('[group]', 'the group (default: the only one)'), '--to')
     .option('--source <role>', 'whose WAL: primary (the default) or logger')
     .option('--forget', 'archive no longer: drop its replication slot, so that no WAL is kept for it');
-  declare<{ to?: string; source?: string; forget?: boolean }>(command, 'pgorbit backup archive --to /srv/backups\npgorbit backup archive --to /srv/backups --source logger', async (context, [group], options) => {
+  declare<RepositoryOptions & { to?: string; source?: string; forget?: boolean }>(command, 'pgorbit backup archive --to /srv/backups\npgorbit backup archive --to /srv/backups --source logger', async (context, [group], options) => {
     const source = options.source ?? 'primary';
     if (source !== 'primary' && source !== 'logger') throw new PgorbitError('usage', `--source is ${JSON.stringify(source)}`, { hint: 'WAL comes from the primary or from a logger' });
     await withCluster(context, async (cluster) => {
-      const store = await repositoryOf(context, '--to', options.to, true);
+      const store = await repositoryOf(context, '--to', options.to, options, true);
       if (options.forget === true) {
         const members = await forgetArchive(context, cluster, { store, group });
         context.out.text(members.length === 0 ? 'No member keeps WAL for this archive.\n' : `${members.join(', ')} keeps no WAL for this archive any more.\n`);
@@ -72,9 +68,9 @@ function archive(command: Command, declare: Declare): void {
 }
 
 function list(command: Command, declare: Declare): void {
-  command.option('--from <folder>', 'the repository (default: PGORBIT_BACKUPS)');
-  declare<{ from?: string }>(command, 'pgorbit backup ls --from /srv/backups', async (context, _operands, options) => {
-    const store = await repositoryOf(context, '--from', options.from);
+  repositoryOptions(command, '--from');
+  declare<RepositoryOptions & { from?: string }>(command, 'pgorbit backup ls --from /srv/backups', async (context, _operands, options) => {
+    const store = await repositoryOf(context, '--from', options.from, options);
     const all = await SystemFolder.all(store);
     const systems = context.wantedCluster === undefined ? all : await systemsOf(all, context.wantedCluster);
     const listed: Listed[] = [];
@@ -97,9 +93,9 @@ function list(command: Command, declare: Declare): void {
 }
 
 function verify(command: Command, declare: Declare): void {
-  command.argument('[backup]', 'its name, or latest', 'latest').option('--from <folder>', 'the repository (default: PGORBIT_BACKUPS)');
-  declare<{ from?: string }>(command, 'pgorbit backup verify --from /srv/backups', async (context, [wanted = 'latest'], options) => {
-    const system = await chooseSystem(await repositoryOf(context, '--from', options.from), context.wantedCluster);
+  repositoryOptions(command.argument('[backup]', 'its name, or latest', 'latest'), '--from');
+  declare<RepositoryOptions & { from?: string }>(command, 'pgorbit backup verify --from /srv/backups', async (context, [wanted = 'latest'], options) => {
+    const system = await chooseSystem(await repositoryOf(context, '--from', options.from, options), context.wantedCluster);
     const label = await labelOf(system, wanted);
     context.progress.step(`read backup ${label}`);
     const { info, chain, problems } = await verifyStored(system, label, {
@@ -115,10 +111,10 @@ function verify(command: Command, declare: Declare): void {
 }
 
 function remove(command: Command, declare: Declare): void {
-  command.argument('[backup]', 'its name').option('--keep <count>', 'keep so many of the newest, and remove the others').option('--from <folder>', 'the repository (default: PGORBIT_BACKUPS)');
-  declare<{ from?: string; keep?: string }>(command, 'pgorbit backup rm --keep 7 --from /srv/backups', async (context, [label], options) => {
+  repositoryOptions(command.argument('[backup]', 'its name').option('--keep <count>', 'keep so many of the newest, and remove the others'), '--from');
+  declare<RepositoryOptions & { from?: string; keep?: string }>(command, 'pgorbit backup rm --keep 7 --from /srv/backups', async (context, [label], options) => {
     if ((label === undefined) === (options.keep === undefined)) throw new PgorbitError('usage', 'name either a backup, or with --keep how many are to stay');
-    const system = await chooseSystem(await repositoryOf(context, '--from', options.from), context.wantedCluster);
+    const system = await chooseSystem(await repositoryOf(context, '--from', options.from, options), context.wantedCluster);
     context.progress.step('remove');
     const removed: Removed = label === undefined ? await pruneBackups(system, parseCount(options.keep ?? '', '--keep', 1, 1_000_000)) : await removeBackup(system, label);
     context.progress.done();

@@ -3,7 +3,7 @@ import { chooseSystem } from '../../backup/repository.ts';
 import { chooseBackup, describeTarget, parseTarget } from '../../backup/restore/target.ts';
 import { PgorbitError } from '../../errors.ts';
 import { fetchSecrets } from '../access.ts';
-import { repositoryOf } from '../backup/repository.ts';
+import { type RepositoryOptions, repositoryOf, repositoryOptions } from '../backup/repository.ts';
 import { restoreAs } from '../backup/restore.ts';
 import { withCluster } from '../cluster.ts';
 import type { Define } from '../command.ts';
@@ -11,7 +11,7 @@ import { isClusterName } from '../plan/select.ts';
 import { endpointUri, withoutPassword } from '../plan/uri.ts';
 import { parseCount } from '../print/units.ts';
 
-interface Options {
+interface Options extends RepositoryOptions {
   as: string;
   to: string;
   from?: string;
@@ -19,17 +19,15 @@ interface Options {
 }
 
 export const define: Define = (command, declare) => {
-  command
-    .argument('[backup]', 'its name, or latest: the newest that ended before the target', 'latest')
+  repositoryOptions(command.argument('[backup]', 'its name, or latest: the newest that ended before the target', 'latest'), '--from')
     .requiredOption('--as <cluster>', 'the name of the new cluster')
     .option('--to <target>', "a time ('2026-11-21 11:30:00+01'), a WAL position, the name of a restore point, or latest", 'latest')
-    .option('--from <folder>', 'the repository (default: PGORBIT_BACKUPS)')
     .option('-p, --port <port>', 'the port of PostgreSQL (default: a free one)');
   declare<Options>(command, "pgorbit restore --from /srv/backups --as rescue\npgorbit restore --from /srv/backups --as rescue --to '2026-11-21 11:30:00'", async (context, [wanted = 'latest'], options) => {
     if (!isClusterName(options.as)) throw new PgorbitError('usage', `${JSON.stringify(options.as)} is no name of a cluster`, { hint: 'letters, digits, _ and -, beginning with a letter or digit' });
     const target = parseTarget(options.to);
     const port = options.port === undefined ? null : parseCount(options.port, '--port', 1, 65_535);
-    const system = await chooseSystem(await repositoryOf(context, '--from', options.from), context.wantedCluster);
+    const system = await chooseSystem(await repositoryOf(context, '--from', options.from, options), context.wantedCluster);
     let info: BackupInfo;
     if (wanted === 'latest') {
       const infos: BackupInfo[] = [];

@@ -3,24 +3,21 @@
  * backend/backup/basebackup.c), for PostgreSQL that comes without pg_basebackup.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeDurably } from '../../durable.ts';
 import { errnoOf, PgorbitError } from '../../errors.ts';
 import { ReplicationClient } from '../../wire/client.ts';
-import { syncTree } from '../files.ts';
 import type { OsUser } from '../osuser.ts';
 import { type Begin, baseBackupCommand, parseBegin, parsePosition, refuseTablespaces } from './command.ts';
-import { MANIFEST_FILE, parseManifest } from './manifest.ts';
+import { parseManifest } from './manifest.ts';
 import { Receiver } from './receiver.ts';
-import { Slabs } from './slabs.ts';
-import { TreeWriter } from './writer.ts';
+import { type BackupTarget, FolderTarget } from './target.ts';
 
 export interface BaseBackupOptions {
   /** The user needs the attribute REPLICATION; the source may be a standby. */
   source: { host: string; port: number; user: string; password: string; applicationName: string };
   /** Missing or empty; its parent exists. */
   dir: string;
+  /** Where the files go instead. */
+  target?: BackupTarget;
   /** PostgreSQL's user, when pgorbit is root. */
   owner: OsUser | null;
   /** `spread` waits for a checkpoint at the server's own pace: up to checkpoint_timeout. */
@@ -56,8 +53,6 @@ export interface BaseBackupResult {
   durations: { checkpoint: number; copy: number; sync: number };
 }
 
-/** The disk gets so far behind before the socket has to wait, and catches up so far before it goes on. */
-const BACKLOG = { most: 16 * 1024 * 1024, resume: 8 * 1024 * 1024 };
 const CONNECT_MS = 10_000;
 const READ_BYTES = 256 * 1024;
 /** The server computes it in hardware, and of all that a manifest knows it costs least here too. */
@@ -72,11 +67,12 @@ const CHECKSUMS = 'CRC32C';
  * aborted with.
  */
 export async function baseBackup(options: BaseBackupOptions): Promise<BaseBackupResult> {
-  const { source, dir, signal } = options;
+  const { source, signal } = options;
+  const target = options.target ?? new FolderTarget(options.dir, options.owner);
   const where = `${source.host}:${source.port}`;
   try {
     signal.throwIfAborted();
-    await makeEmptyFolder(dir, options.owner);
+    await target.prepare();
     // One read after the other to memory that stays in the processor's cache: all that is kept of it is copied.
     const arriving = Buffer.allocUnsafeSlow(READ_BYTES);
     const client = await ReplicationClient.connect({ ...source, timeoutMs: CONNECT_MS, memory: { next: () => arriving, filled: () => {} } }, signal);
@@ -84,18 +80,18 @@ export async function baseBackup(options: BaseBackupOptions): Promise<BaseBackup
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();
     try {
-      return await copy(options, client);
+      return await copy(options, target, client);
     } finally {
       signal.removeEventListener('abort', cut);
       client.destroy();
     }
   } catch (error) {
-    throw explain(error, dir, where, signal);
+    throw explain(error, target.where, where, signal);
   }
 }
 
-async function copy(options: BaseBackupOptions, client: ReplicationClient): Promise<BaseBackupResult> {
-  const { dir, owner, onProgress, signal } = options;
+async function copy(options: BaseBackupOptions, target: BackupTarget, client: ReplicationClient): Promise<BaseBackupResult> {
+  const { onProgress, signal } = options;
   const marks = [performance.now()];
   onProgress({ done: 0, total: 0, step: 'checkpoint' });
   const begin = await beginBackup(options, client);
@@ -105,7 +101,7 @@ async function copy(options: BaseBackupOptions, client: ReplicationClient): Prom
   let done = 0;
   const report = (step: BaseBackupProgress['step']): void => onProgress({ done, total: Math.max(done, begin.total), step });
   report('copy');
-  const { manifest, end, bytes } = await receive(client, dir, owner, (now) => {
+  const { manifest, end, bytes } = await receive(client, target, (now) => {
     done = now;
     report('copy');
   });
@@ -113,9 +109,9 @@ async function copy(options: BaseBackupOptions, client: ReplicationClient): Prom
   marks.push(performance.now());
 
   report('sync');
-  await syncTree(dir);
+  await target.sync();
   signal.throwIfAborted();
-  await writeDurably(join(dir, MANIFEST_FILE), manifest, { asFolderOwner: true });
+  await target.seal(manifest);
   marks.push(performance.now());
 
   const [start, copying, syncing, ended] = marks as [number, number, number, number];
@@ -142,13 +138,13 @@ interface Copied {
 }
 
 /** Resolves when all files are written and closed, and are what the manifest says. */
-async function receive(client: ReplicationClient, dir: string, owner: OsUser | null, onProgress: (bytes: number) => void): Promise<Copied> {
+async function receive(client: ReplicationClient, target: BackupTarget, onProgress: (bytes: number) => void): Promise<Copied> {
   // What went wrong here: the connection then only says that it was cut.
   let failure: unknown = null;
   const relieve = (): void => {
-    if (writer.backlog <= BACKLOG.resume) client.resume();
+    if (writer.backlog <= writer.limits.resume) client.resume();
   };
-  const writer = new TreeWriter(dir, owner, new Slabs(), relieve, (error) => {
+  const writer = target.open(relieve, (error) => {
     failure ??= error;
     client.destroy();
   });
@@ -161,7 +157,7 @@ async function receive(client: ReplicationClient, dir: string, owner: OsUser | n
         failure ??= error;
         throw error;
       }
-      if (writer.backlog >= BACKLOG.most) client.pause();
+      if (writer.backlog >= writer.limits.most) client.pause();
     });
     const manifest = receiver.finish();
     receiver.compare(parseManifest(manifest));
@@ -174,17 +170,6 @@ async function receive(client: ReplicationClient, dir: string, owner: OsUser | n
     await writer.settled();
     throw failure ?? error;
   }
-}
-
-async function makeEmptyFolder(dir: string, owner: OsUser | null): Promise<void> {
-  try {
-    await mkdir(dir);
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-    if ((await readdir(dir)).length > 0) throw new PgorbitError('not-ours', `${dir} is not empty: no base backup is written there`, { hint: 'name an empty folder, or one that does not exist' });
-  }
-  await chmod(dir, 0o700);
-  if (owner) await chown(dir, owner.uid, owner.gid);
 }
 
 function explain(error: unknown, dir: string, where: string, signal: AbortSignal): PgorbitError {

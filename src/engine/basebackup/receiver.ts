@@ -5,7 +5,7 @@ import { type Checksum, type ChecksumAlgorithm, makeChecksum } from './checksum.
 import { refuseTablespaces } from './command.ts';
 import { type Manifest, MANIFEST_FILE } from './manifest.ts';
 import { TarReader, type TarEntry } from './tar.ts';
-import type { FileSink, TreeWriter } from './writer.ts';
+import type { Sink, Tree } from './target.ts';
 
 /** The types of the messages inside CopyData (backend/backup/basebackup_copy.c). */
 const NEW_ARCHIVE = 0x6e;
@@ -25,7 +25,7 @@ interface Received {
 export interface ReceiverOptions {
   where: string;
   algorithm: ChecksumAlgorithm;
-  writer: TreeWriter;
+  writer: Tree;
   onProgress: (bytes: number) => void;
 }
 
@@ -39,7 +39,7 @@ export class Receiver {
   /** The message that is arriving: its type, and what came of it unless it is data. */
   #type = 0;
   #short: Buffer[] = [];
-  #file: { path: string; size: number; sink: FileSink; checksum: Checksum | null } | null = null;
+  #file: { path: string; size: number; sink: Sink; checksum: Checksum | null } | null = null;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -123,7 +123,7 @@ export class Receiver {
     if (entry.kind === 'link') refuseTablespaces(this.#options.where, [`${path} (${entry.target})`]);
     else if (entry.kind === 'folder') this.#options.writer.folder(path);
     else if (path === MANIFEST_FILE) throw malformed('a manifest within the archive');
-    else this.#file = { path, size: 0, sink: this.#options.writer.file(path), checksum: isWal(path) ? null : makeChecksum(this.#options.algorithm) };
+    else this.#file = { path, size: 0, sink: this.#options.writer.file(path, entry.size), checksum: isWal(path) ? null : makeChecksum(this.#options.algorithm) };
   }
 
   #fileData(data: Buffer): void {

@@ -1,6 +1,5 @@
 /** Checks a base backup against its manifest, file by file, by the rules of pg_verifybackup. */
 import { open, readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { errnoOf, PgorbitError } from '../../errors.ts';
 import { makeChecksum } from './checksum.ts';
 import { type Manifest, type ManifestFile, MANIFEST_FILE, parseManifest } from './manifest.ts';
@@ -27,21 +26,37 @@ const IGNORED = new Set([MANIFEST_FILE, 'pg_wal', 'postgresql.auto.conf', 'recov
 
 const CHUNK = 1024 * 1024;
 
+/** The files of a backup, wherever they are. Paths are relative, one char a byte (Latin-1). */
+export interface BackupFiles {
+  /** So many are read at a time. */
+  readonly atOnce: number;
+  /** Throws where there is none. */
+  manifest(): Promise<Buffer>;
+  /** Sizes of all files but those for which `isIgnored` is true; what cannot be one is added to `problems`. */
+  list(isIgnored: (path: string) => boolean, problems: Problem[]): Promise<Map<string, number>>;
+  read(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+/** As verifyFiles, of a data directory. */
+export function verifyBackup(dir: string, options: VerifyOptions = {}): Promise<Problem[]> {
+  return verifyFiles(new FolderFiles(dir), options);
+}
+
 /**
- * Every difference between the files in `dir` and its backup_manifest; none: []. Reads all files that have a checksum.
- * A manifest that is missing or damaged is itself the one problem. Throws what the signal was aborted with.
+ * Every difference between the files of a backup and its backup_manifest; none: []. Reads all files that have a checksum.
+ * A manifest that is missing or damaged is itself the one problem. Throws what the signal was aborted with, and the
+ * PgorbitError of a place that cannot be reached at all.
  */
-export async function verifyBackup(dir: string, options: VerifyOptions = {}): Promise<Problem[]> {
+export async function verifyFiles(files: BackupFiles, options: VerifyOptions = {}): Promise<Problem[]> {
   let manifest: Manifest;
   try {
-    manifest = parseManifest(await readFile(join(dir, MANIFEST_FILE)));
+    manifest = parseManifest(await readManifest(files));
   } catch (error) {
+    if (error instanceof Unreachable) throw error.cause;
     return [{ path: MANIFEST_FILE, kind: 'manifest', message: error instanceof PgorbitError ? error.message : `${MANIFEST_FILE} cannot be read: ${messageOf(error)}` }];
   }
   const problems: Problem[] = [];
-  const found = new Map<string, number>();
-  await list(Buffer.from(dir), '', found, problems);
-
+  const found = await files.list(isIgnored, problems);
   for (const path of found.keys()) {
     if (!manifest.files.has(path)) problems.push({ path, kind: 'extra', message: `${path} is there, and the manifest does not know it` });
   }
@@ -55,56 +70,94 @@ export async function verifyBackup(dir: string, options: VerifyOptions = {}): Pr
     else if (size !== file.size) problems.push({ path, kind: 'size', message: `${path} has ${size} bytes, and the manifest says ${file.size}` });
     else sound.push(file);
   }
-  await checkSums(dir, sound, options, problems);
+  await checkSums(files, sound, options, problems);
   return problems;
 }
 
-async function checkSums(dir: string, files: readonly ManifestFile[], options: VerifyOptions, problems: Problem[]): Promise<void> {
-  const total = files.reduce((sum, { size, checksum }) => sum + (checksum === null ? 0 : size), 0);
-  const buffer = Buffer.allocUnsafeSlow(CHUNK);
-  let done = 0;
-  for (const { path, size, checksum } of files) {
-    options.signal?.throwIfAborted();
-    if (checksum === null) continue;
-    try {
-      const actual = await sumOf(inside(Buffer.from(dir), path), checksum.algorithm, buffer, options.signal);
-      if (actual !== checksum.hex) problems.push({ path, kind: 'checksum', message: `${path} is not as it was: its ${checksum.algorithm} is ${actual}, and the manifest says ${checksum.hex}` });
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      problems.push({ path, kind: 'unreadable', message: `${path} cannot be read: ${messageOf(error)}` });
-    }
-    done += size;
-    options.onProgress?.(done, total);
-  }
-}
-
-async function sumOf(path: Buffer, algorithm: NonNullable<ManifestFile['checksum']>['algorithm'], buffer: Buffer, signal: AbortSignal | undefined): Promise<string> {
-  const checksum = makeChecksum(algorithm);
-  const handle = await open(path, 'r');
+async function readManifest(files: BackupFiles): Promise<Buffer> {
   try {
-    for (;;) {
-      signal?.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
-      if (bytesRead === 0) return checksum.hex();
-      checksum.update(buffer.subarray(0, bytesRead));
-    }
-  } finally {
-    await handle.close();
+    return await files.manifest();
+  } catch (error) {
+    throw error instanceof PgorbitError ? new Unreachable('', { cause: error }) : error;
   }
 }
 
-/** Sizes of all files below `folder`, links followed as pg_verifybackup does; what is neither file nor folder is a problem. */
-async function list(dir: Buffer, folder: string, found: Map<string, number>, problems: Problem[]): Promise<void> {
-  for (const name of await readdir(inside(dir, folder), { encoding: 'latin1' })) {
-    const path = folder === '' ? name : `${folder}/${name}`;
-    if (isIgnored(path)) continue;
+/** No word about the manifest itself. */
+class Unreachable extends Error {}
+
+async function checkSums(source: BackupFiles, files: readonly ManifestFile[], options: VerifyOptions, problems: Problem[]): Promise<void> {
+  const total = files.reduce((sum, { size, checksum }) => sum + (checksum === null ? 0 : size), 0);
+  const rest = files.values();
+  let done = 0;
+  const worker = async (): Promise<void> => {
+    for (const { path, size, checksum } of rest) {
+      options.signal?.throwIfAborted();
+      if (checksum === null) continue;
+      try {
+        const sum = makeChecksum(checksum.algorithm);
+        for await (const piece of source.read(path, options.signal)) sum.update(piece as Buffer);
+        const actual = sum.hex();
+        if (actual !== checksum.hex) problems.push({ path, kind: 'checksum', message: `${path} is not as it was: its ${checksum.algorithm} is ${actual}, and the manifest says ${checksum.hex}` });
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        if (error instanceof PgorbitError) throw error;
+        problems.push({ path, kind: 'unreadable', message: `${path} cannot be read: ${messageOf(error)}` });
+      }
+      done += size;
+      options.onProgress?.(done, total);
+    }
+  };
+  const ended = await Promise.allSettled(Array.from({ length: source.atOnce }, worker));
+  for (const one of ended) if (one.status === 'rejected') throw one.reason;
+}
+
+/** Reads files of one folder with one buffer, one after the other. */
+class FolderFiles implements BackupFiles {
+  readonly atOnce = 1;
+  readonly #dir: Buffer;
+  readonly #buffer = Buffer.allocUnsafeSlow(CHUNK);
+
+  constructor(dir: string) {
+    this.#dir = Buffer.from(dir);
+  }
+
+  manifest(): Promise<Buffer> {
+    return readFile(inside(this.#dir, MANIFEST_FILE));
+  }
+
+  async list(isIgnored: (path: string) => boolean, problems: Problem[]): Promise<Map<string, number>> {
+    const found = new Map<string, number>();
+    await this.#list('', found, problems, isIgnored);
+    return found;
+  }
+
+  async *read(path: string, signal?: AbortSignal): AsyncIterable<Buffer> {
+    const handle = await open(inside(this.#dir, path), 'r');
     try {
-      const info = await stat(inside(dir, path));
-      if (info.isDirectory()) await list(dir, path, found, problems);
-      else if (info.isFile()) found.set(path, info.size);
-      else problems.push({ path, kind: 'extra', message: `${path} is neither a file nor a folder` });
-    } catch (error) {
-      problems.push({ path, kind: errnoOf(error) === 'ENOENT' ? 'missing' : 'unreadable', message: `${path} cannot be read: ${messageOf(error)}` });
+      for (;;) {
+        signal?.throwIfAborted();
+        const { bytesRead } = await handle.read(this.#buffer, 0, CHUNK, null);
+        if (bytesRead === 0) return;
+        yield this.#buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Links are followed as pg_verifybackup does; what is neither file nor folder is a problem. */
+  async #list(folder: string, found: Map<string, number>, problems: Problem[], isIgnored: (path: string) => boolean): Promise<void> {
+    for (const name of await readdir(inside(this.#dir, folder), { encoding: 'latin1' })) {
+      const path = folder === '' ? name : `${folder}/${name}`;
+      if (isIgnored(path)) continue;
+      try {
+        const info = await stat(inside(this.#dir, path));
+        if (info.isDirectory()) await this.#list(path, found, problems, isIgnored);
+        else if (info.isFile()) found.set(path, info.size);
+        else problems.push({ path, kind: 'extra', message: `${path} is neither a file nor a folder` });
+      } catch (error) {
+        problems.push({ path, kind: errnoOf(error) === 'ENOENT' ? 'missing' : 'unreadable', message: `${path} cannot be read: ${messageOf(error)}` });
+      }
     }
   }
 }

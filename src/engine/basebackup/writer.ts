@@ -3,6 +3,7 @@ import { chownSync, constants, mkdirSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { OsUser } from '../osuser.ts';
 import type { Slabs } from './slabs.ts';
+import type { Sink, Tree } from './target.ts';
 
 /** Node has four threads for file operations, and a slow disk can hold each for long: leave one to the rest of the agent. */
 const FILES_AT_ONCE = 2;
@@ -13,8 +14,11 @@ const FILES_AT_ONCE = 2;
 const WRITE_BACK_BYTES = 32 * 1024 * 1024;
 /** What a file costs in memory beside its bytes, roughly: empty files too must not pile up without bound. */
 const FILE_COST = 4096;
+/** The disk gets so far behind before the socket has to wait, and catches up so far before it goes on. */
+const BACKLOG = { most: 16 * 1024 * 1024, resume: 8 * 1024 * 1024 };
 
-export class TreeWriter {
+export class TreeWriter implements Tree {
+  readonly limits = BACKLOG;
   readonly #root: Buffer;
   readonly #owner: OsUser | null;
   readonly #memory: Slabs;
@@ -146,7 +150,7 @@ export class TreeWriter {
 }
 
 /** Takes the bytes of one file. */
-export class FileSink {
+export class FileSink implements Sink {
   readonly #memory: Slabs;
   readonly #onAdded: (bytes: number) => void;
   #pieces: Buffer[] = [];

@@ -1,0 +1,25 @@
+/** The archive of one database system, in whatever store its repository is. */
+import { mkdir } from 'node:fs/promises';
+import type { SystemFolder } from '../repository.ts';
+import { StoredArchive } from './stored.ts';
+import { type ArchiveWriter, FolderArchive } from './writer.ts';
+
+export interface OpenArchive {
+  writer: ArchiveWriter;
+  /** Resolves when nothing is written any more. */
+  close(): Promise<void>;
+}
+
+/** @param lost aborts when another may be writing. */
+export async function openArchive(system: SystemFolder, segmentSize: number, lost: AbortSignal): Promise<OpenArchive> {
+  const { store } = system;
+  const [wal, sums] = [store.local(system.key('wal')), store.local(system.key('sums'))];
+  if (wal === null || sums === null) {
+    const names = (await store.list(system.key('wal'))).map(({ key }) => key.slice(key.lastIndexOf('/') + 1));
+    const writer = new StoredArchive({ system, segmentSize, names, lost });
+    return { writer, close: () => writer.stop() };
+  }
+  for (const folder of [wal, sums]) await mkdir(folder, { recursive: true, mode: 0o711 });
+  const writer = new FolderArchive(wal, sums, segmentSize);
+  return { writer, close: async () => writer.close() };
+}

@@ -1,0 +1,80 @@
+/** Fetches the data of a backup from a store that is no folder to where a server will run on it. */
+import { chown, mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncTree } from '../../engine/files.ts';
+import type { OsUser } from '../../engine/osuser.ts';
+import { explainStore } from '../folder-store.ts';
+import type { Store } from '../store.ts';
+import { pathOf } from '../stored-files.ts';
+
+export interface FetchOptions {
+  store: Store;
+  /** The key of the backup's data. */
+  from: string;
+  /** Folders that are made, also where no file lies in them; relative, one char a byte (Latin-1). */
+  folders: readonly string[];
+  /** Made here; its parent exists. */
+  to: string;
+  owner: OsUser | null;
+  /** Bytes. */
+  onProgress: (done: number) => void;
+  signal: AbortSignal;
+}
+
+/** Durable when it resolves. Throws PgorbitError, and what the signal was aborted with. */
+export async function fetchData(options: FetchOptions): Promise<void> {
+  const { store, from, to, signal } = options;
+  const own = async (path: Buffer): Promise<void> => {
+    if (options.owner !== null) await chown(path, options.owner.uid, options.owner.gid);
+  };
+  let done = 0;
+  const stop = new AbortController();
+  const cut = AbortSignal.any([signal, stop.signal]);
+  try {
+    const files = (await store.listAll(from)).map(({ key }) => ({ key, path: pathOf(key.slice(from.length + 1)) }));
+    for (const folder of foldersOf([...options.folders, ...files.map(({ path }) => dirname(path))])) {
+      await mkdir(inside(to, folder), { mode: 0o700 });
+      await own(inside(to, folder));
+    }
+    const rest = files.values();
+    const worker = async (): Promise<void> => {
+      for (const { key, path } of rest) {
+        cut.throwIfAborted();
+        const handle = await open(inside(to, path), 'wx', 0o600);
+        try {
+          await own(inside(to, path));
+          for await (const piece of store.read(key, cut)) {
+            await handle.writeFile(piece);
+            done += piece.length;
+            options.onProgress(done);
+          }
+        } finally {
+          await handle.close();
+        }
+      }
+    };
+    const ended = await Promise.allSettled(Array.from({ length: store.atOnce }, () => worker().catch((error: unknown) => {
+      stop.abort(error);
+      throw error;
+    })));
+    for (const one of ended) if (one.status === 'rejected') throw stop.signal.aborted ? stop.signal.reason : one.reason;
+    await syncTree(to);
+  } catch (error) {
+    throw explainStore(error, to);
+  }
+}
+
+/** With all that they lie in, outer ones first. Pure. */
+export function foldersOf(paths: readonly string[]): string[] {
+  const all = new Set<string>(['']);
+  for (const path of paths) {
+    const parts = path === '.' ? [] : path.split('/');
+    for (let depth = 1; depth <= parts.length; depth++) all.add(parts.slice(0, depth).join('/'));
+  }
+  return [...all].sort();
+}
+
+/** Names are bytes, one char each (Latin-1). */
+function inside(dir: string, path: string): Buffer {
+  return path === '' ? Buffer.from(dir) : Buffer.concat([Buffer.from(`${dir}/`), Buffer.from(path, 'latin1')]);
+}
