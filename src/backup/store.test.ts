@@ -116,7 +116,7 @@ describe.each<[string, () => Promise<Store>]>([
     const tree = target.open(() => {}, (error) => void failures.push(error));
     // The folder's own list takes names for UTF-8, which a data directory's need not be.
     const odd = store.local('.') === null ? '\xe9%' : '%';
-    const files: Record<string, Buffer> = { 'PG_VERSION': Buffer.from('18\n'), 'base/1/empty': Buffer.alloc(0), [`base/1/odd ${odd}\'&<name>`]: Buffer.from('odd'), 'base/1/large': Buffer.alloc(9_000_000, 'abcdefg') };
+    const files: Record<string, Buffer> = { 'PG_VERSION': Buffer.from('18\n'), 'base/1/empty': Buffer.alloc(0), [`base/1/odd ${odd}'&<name>`]: Buffer.from('odd'), 'base/1/large': Buffer.alloc(9_000_000, 'abcdefg') };
     for (const folder of ['base', 'base/1', 'pg_notify']) tree.folder(folder);
     for (const [path, bytes] of Object.entries(files)) {
       const sink = tree.file(path, bytes.length);

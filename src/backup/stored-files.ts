@@ -34,11 +34,11 @@ export class StoredFiles implements BackupFiles {
     return found;
   }
 
-  async list(isIgnored: (path: string) => boolean): Promise<Map<string, number>> {
+  async list(skip: (path: string) => boolean): Promise<Map<string, number>> {
     const found = new Map<string, number>();
     for (const { key, size } of await this.#store.listAll(this.#folder)) {
       const path = pathOf(key.slice(this.#folder.length + 1));
-      if (!isIgnored(path)) found.set(path, size);
+      if (!skip(path)) found.set(path, size);
     }
     return found;
   }

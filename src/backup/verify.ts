@@ -77,8 +77,8 @@ async function checkData(system: SystemFolder, info: BackupInfo, options: Verify
   const add = (path: string, message: string): void => void problems.push({ path, kind: 'backup', message });
   const manifest = await store.get(`${data}/${MANIFEST_FILE}`).catch(() => null);
   if (manifest !== null && createHash('sha256').update(manifest).digest('hex') !== info.manifestSha256) add(`${dir}/${MANIFEST_FILE}`, `${dir}/${MANIFEST_FILE} is not the one that was written with the backup`);
-  const found = local === null ? await verifyFiles(new StoredFiles(store, data), options) : await verifyBackup(local, options);
-  for (const problem of found) add(`${dir}/${problem.path}`, `${dir}: ${problem.message}`);
+  const differences = local === null ? await verifyFiles(new StoredFiles(store, data), options) : await verifyBackup(local, options);
+  for (const problem of differences) add(`${dir}/${problem.path}`, `${dir}: ${problem.message}`);
   for (const { name, size, crc32c } of info.wal) {
     const file = `${dir}/pg_wal/${name}`;
     try {

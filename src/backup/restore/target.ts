@@ -42,7 +42,7 @@ export function chooseBackup(infos: readonly BackupInfo[], target: Target): Back
   const found = infos.findLast((info) => before(info, target) === null);
   if (found !== undefined) return found;
   const [first] = infos;
-  if (first === undefined) throw new PgorbitError('no-such-backup', 'there is no backup to restore', { hint: '`pgorbit backup --to FOLDER` takes the first' });
+  if (first === undefined) throw new PgorbitError('no-such-backup', 'there is no backup to restore', { hint: '`pgorbit backup --to REPOSITORY` takes the first' });
   throw tooEarly(first, target);
 }
 

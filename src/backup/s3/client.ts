@@ -300,9 +300,8 @@ export class S3Client {
   async *#body(response: Response, signal: AbortSignal | undefined): AsyncIterable<Buffer> {
     const cut = this.#cuts.get(response);
     if (response.body === null || cut === undefined) return;
-    const both = signal === undefined ? this.#signal : AbortSignal.any([this.#signal, signal]);
-    const end = (): void => cut.abort(both.reason);
-    both.addEventListener('abort', end, { once: true });
+    const end = (): void => cut.abort(signal?.aborted === true ? signal.reason : this.#signal.reason);
+    for (const one of [this.#signal, signal]) one?.addEventListener('abort', end, { once: true });
     const reader = response.body.getReader();
     try {
       for (;;) {
@@ -314,7 +313,7 @@ export class S3Client {
     } catch (error) {
       throw cut.signal.aborted ? cut.signal.reason : error;
     } finally {
-      both.removeEventListener('abort', end);
+      for (const one of [this.#signal, signal]) one?.removeEventListener('abort', end);
       cut.abort();
     }
   }
@@ -335,9 +334,12 @@ function headersOf(value: Uint8Array): Record<string, string> {
   return { 'content-md5': createHash('md5').update(value).digest('base64') };
 }
 
-/** s3mini has no place for the token of temporary keys, which has to be among the signed headers. */
+/** s3mini has no place for the token of temporary keys, which has to be among the signed headers; this is how it signs. */
+const SIGN = '_sign';
+type Signer = (method: string, path: string, query: object, headers: Record<string, string | number>) => Promise<unknown>;
+
 function withToken(s3: S3mini, token: string): void {
-  const signer = s3 as unknown as { _sign: (method: string, path: string, query: object, headers: Record<string, string | number>) => Promise<unknown> };
-  const sign = signer._sign.bind(s3);
-  signer._sign = (method, path, query, headers) => sign(method, path, query, { ...headers, 'x-amz-security-token': token });
+  const signer = s3 as unknown as Record<typeof SIGN, Signer>;
+  const sign = signer[SIGN].bind(s3);
+  signer[SIGN] = (method, path, query, headers) => sign(method, path, query, { ...headers, 'x-amz-security-token': token });
 }

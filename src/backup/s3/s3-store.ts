@@ -3,9 +3,10 @@
  * beside it, `.NAME.new` or `.NAME.gone`, and is none as long as the mark is there. The mark of one that was half made and
  * cleared stays for a day: a process that was stopped meanwhile cannot publish what is no longer whole.
  */
+import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { BackupTarget } from '../../engine/basebackup/target.ts';
 import type { OsUser } from '../../engine/osuser.ts';
-import { randomBytes } from 'node:crypto';
 import { PgorbitError } from '../../errors.ts';
 import type { Held, Store, StoredValue } from '../store.ts';
 import { LIMITS, S3Client, type S3Limits } from './client.ts';
@@ -36,6 +37,8 @@ export class S3Store implements Store {
   constructor(settings: S3Settings, options: S3StoreOptions) {
     this.where = `s3://${settings.bucket}${settings.prefix === '' ? '' : `/${settings.prefix}`}`;
     this.#prefix = settings.prefix === '' ? '' : `${settings.prefix}/`;
+    // Every request under way listens to it.
+    setMaxListeners(0, options.signal);
     const limits = { ...LIMITS, ...options.limits };
     this.#client = new S3Client(settings, options.signal, limits);
     this.#once = (signal, silence) => new S3Client(settings, signal, { ...limits, tries: 1, silence });

@@ -3,7 +3,7 @@
  * If-None-Match, continued lists, the list and the end of multipart uploads), and faults on demand.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -67,7 +67,6 @@ interface Stored {
 interface Files {
   getResourcePath: (bucket: string, key: string | undefined, resource: string) => string;
   putMetadata: (bucket: string, key: string, metadata: object, md5: string) => Promise<void>;
-  listObjects: (bucket: string, options: object) => Promise<{ objects: { key: string; size: number; lastModifiedDate: Date; metadata: Record<string, string> }[] }>;
   existsObject: (bucket: string, key: string) => Promise<boolean>;
   putObject: (object: Stored) => Promise<{ size: number; md5: string }>;
   putPart: (bucket: string, id: string, part: string, content: Readable) => Promise<{ size: number; md5: string }>;
@@ -94,6 +93,7 @@ export class TestS3 {
   fault: (asked: Asked) => Fault | null = () => null;
   readonly #server: S3rver;
   readonly #options: TestS3Options;
+  readonly #serving = new Set<Promise<void>>();
   #port = 0;
 
   private constructor(options: TestS3Options) {
@@ -101,7 +101,11 @@ export class TestS3 {
     this.dir = mkdtempSync(join(tmpdir(), 'pgorbit-s3-'));
     this.#server = new Rver({ address: '127.0.0.1', port: 0, silent: true, directory: this.dir, vhostBuckets: false, configureBuckets: [{ name: BUCKET, configs: [] }] });
     mend(this.#server.store);
-    this.#server.middleware.unshift((context, next) => this.#serve(context, next));
+    this.#server.middleware.unshift((context, next) => {
+      const serving = this.#serve(context, next).finally(() => this.#serving.delete(serving));
+      this.#serving.add(serving);
+      return serving;
+    });
   }
 
   static async start(cleanup: (() => unknown)[], options: TestS3Options = {}): Promise<TestS3> {
@@ -153,6 +157,7 @@ export class TestS3 {
 
   async #stop(): Promise<void> {
     this.#server.httpServer.closeAllConnections();
+    await Promise.allSettled(this.#serving);
     await this.#server.close();
     rmSync(this.dir, { recursive: true, force: true });
   }
@@ -195,17 +200,22 @@ export class TestS3 {
     await next();
   }
 
-  async #list(context: Context): Promise<void> {
+  #list(context: Context): void {
     const { prefix = '', delimiter, 'max-keys': most = '1000', 'continuation-token': token } = context.query;
-    const { objects } = await this.#server.store.listObjects(BUCKET, { prefix });
+    const keys = this.keys().filter((key) => key.startsWith(prefix));
     const after = token === undefined ? '' : Buffer.from(token, 'base64').toString('utf8');
     const folderOf = (key: string): string | null => (delimiter === undefined || !key.slice(prefix.length).includes(delimiter) ? null : key.slice(0, key.indexOf(delimiter, prefix.length) + 1));
-    const all = objects.filter(({ key }) => folderOf(key) === null).map((object) => ({ at: object.key, text: `<Contents><Key>${object.key}</Key><LastModified>${object.lastModifiedDate.toISOString()}</LastModified><ETag>${object.metadata['etag']}</ETag><Size>${object.size}</Size></Contents>` }));
-    for (const one of new Set(objects.flatMap(({ key }) => folderOf(key) ?? []))) all.push({ at: one, text: `<CommonPrefixes><Prefix>${one}</Prefix></CommonPrefixes>` });
-    const rest = all.filter(({ at }) => at > after).sort((a, b) => (a.at < b.at ? -1 : 1));
+    const all = [...new Set(keys.map((key) => folderOf(key) ?? key))];
+    const rest = all.filter((one) => one > after).sort();
     const page = rest.slice(0, Math.min(Number(most), this.#options.page ?? 1000));
     const more = rest.length > page.length;
-    xml(context, `<ListBucketResult><IsTruncated>${more}</IsTruncated>${page.map(({ text }) => text).join('')}${more ? `<NextContinuationToken>${Buffer.from(page.at(-1)!.at).toString('base64')}</NextContinuationToken>` : ''}</ListBucketResult>`);
+    xml(context, `<ListBucketResult><IsTruncated>${more}</IsTruncated>${page.map((one) => this.#entry(one)).join('')}${more ? `<NextContinuationToken>${Buffer.from(page.at(-1)!).toString('base64')}</NextContinuationToken>` : ''}</ListBucketResult>`);
+  }
+
+  #entry(key: string): string {
+    if (!existsSync(this.file(key))) return `<CommonPrefixes><Prefix>${key}</Prefix></CommonPrefixes>`;
+    const { size, mtime } = statSync(this.file(key));
+    return `<Contents><Key>${key}</Key><LastModified>${mtime.toISOString()}</LastModified><Size>${size}</Size></Contents>`;
   }
 }
 

@@ -32,8 +32,8 @@ export interface BackupFiles {
   readonly atOnce: number;
   /** Throws where there is none. */
   manifest(): Promise<Buffer>;
-  /** Sizes of all files but those for which `isIgnored` is true; what cannot be one is added to `problems`. */
-  list(isIgnored: (path: string) => boolean, problems: Problem[]): Promise<Map<string, number>>;
+  /** Sizes of all files but those that are to be skipped; what cannot be one is added to `problems`. */
+  list(skip: (path: string) => boolean, problems: Problem[]): Promise<Map<string, number>>;
   read(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -125,9 +125,9 @@ class FolderFiles implements BackupFiles {
     return readFile(inside(this.#dir, MANIFEST_FILE));
   }
 
-  async list(isIgnored: (path: string) => boolean, problems: Problem[]): Promise<Map<string, number>> {
+  async list(skip: (path: string) => boolean, problems: Problem[]): Promise<Map<string, number>> {
     const found = new Map<string, number>();
-    await this.#list('', found, problems, isIgnored);
+    await this.#list('', found, problems, skip);
     return found;
   }
 
@@ -146,13 +146,13 @@ class FolderFiles implements BackupFiles {
   }
 
   /** Links are followed as pg_verifybackup does; what is neither file nor folder is a problem. */
-  async #list(folder: string, found: Map<string, number>, problems: Problem[], isIgnored: (path: string) => boolean): Promise<void> {
+  async #list(folder: string, found: Map<string, number>, problems: Problem[], skip: (path: string) => boolean): Promise<void> {
     for (const name of await readdir(inside(this.#dir, folder), { encoding: 'latin1' })) {
       const path = folder === '' ? name : `${folder}/${name}`;
-      if (isIgnored(path)) continue;
+      if (skip(path)) continue;
       try {
         const info = await stat(inside(this.#dir, path));
-        if (info.isDirectory()) await this.#list(path, found, problems, isIgnored);
+        if (info.isDirectory()) await this.#list(path, found, problems, skip);
         else if (info.isFile()) found.set(path, info.size);
         else problems.push({ path, kind: 'extra', message: `${path} is neither a file nor a folder` });
       } catch (error) {
