@@ -101,12 +101,13 @@ describe('StoredArchive', () => {
   });
 
   it('is full when too much waits, and not when it has been put', async () => {
-    s3.fault = ({ method }) => (method === 'PUT' ? { kind: 'silence' } : null);
     for (let at = 0; at < 64; at++) {
       expect(archive.full).toBe(false);
       archive.write(BigInt(SIZE * (at + 1)), Buffer.alloc(SIZE));
     }
     expect(archive.full).toBe(true);
+    await flushedTo(archive, SIZE);
+    expect(archive.full).toBe(false);
   });
 
   it('keeps the history of a timeline, and counts nothing of the old timeline for the new one', async () => {
