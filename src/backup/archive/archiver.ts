@@ -88,7 +88,9 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
       } catch (error) {
         if (signal.aborted) break;
         const told = explain(error, store.where);
-        if (told.code === 'locked' || told.code === 'wal-invalid' || told.code === 'permission' || told.code === 'not-ours') throw told;
+        // A lock that was lost while the store was away is taken again, unless another has it by then.
+        const lost = (held as Held | null)?.lost.aborted === true;
+        if ((told.code === 'locked' && !lost) || told.code === 'wal-invalid' || told.code === 'permission' || told.code === 'not-ours') throw told;
         if (told.message !== waiting) onEvent({ kind: 'waiting', error: told });
         waiting = told.message;
       }

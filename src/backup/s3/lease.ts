@@ -35,6 +35,9 @@ const TRIES = 5;
 /** Claims that are younger than this, compared with ours, may be of somebody who is looking just as we are. */
 const SAME_TIME_MS = 3_000;
 
+/** Claims of this process that it wants or holds. Another one of it is left over: it could not be taken away. */
+const OURS = new Set<string>();
+
 interface Claim {
   host: string;
   machine: ProcessId | null;
@@ -77,10 +80,12 @@ async function claim({ client, once, key, shown, what, times }: LeaseOptions): P
   const since = new Date().toISOString();
   const text = Buffer.from(JSON.stringify({ host: hostname(), machine: identify(process.pid), what, since } satisfies Claim));
   let sure = clock();
+  OURS.add(own);
   try {
     await client.put(own, text);
     await refuseOthers(client, prefix, own, { shown, times });
   } catch (error) {
+    OURS.delete(own);
     await client.delete(own).catch(() => {});
     throw error;
   }
@@ -107,6 +112,7 @@ async function claim({ client, once, key, shown, what, times }: LeaseOptions): P
     lost: lost.signal,
     release: async () => {
       await life.stop();
+      OURS.delete(own);
       // It would be dead in a while by itself.
       await client.delete(own).catch(() => {});
     },
@@ -127,7 +133,7 @@ async function refuseOthers(client: S3Client, prefix: string, own: string, { sho
     if (other.key === own) continue;
     const owner = await readClaim(client, other.key);
     if (owner === null) continue;
-    if (now - other.modifiedMs > times.lease || hasEnded(owner)) {
+    if (now - other.modifiedMs > times.lease || hasEnded(owner, other.key)) {
       await client.delete(other.key);
       continue;
     }
@@ -149,7 +155,8 @@ async function readClaim(client: S3Client, key: string): Promise<Claim | null> {
 }
 
 /** Sure only of this machine's, since it was booted last. */
-function hasEnded({ host, machine }: Claim): boolean {
+function hasEnded({ host, machine }: Claim, key: string): boolean {
   const here = identify(process.pid);
-  return machine !== null && here !== null && host === hostname() && machine.bootId === here.bootId && !isAlive(machine);
+  if (machine === null || here === null || host !== hostname() || machine.bootId !== here.bootId) return false;
+  return !isAlive(machine) || (machine.pid === here.pid && machine.startTime === here.startTime && !OURS.has(key));
 }

@@ -277,6 +277,19 @@ describe('the lease', () => {
     await held.release();
   });
 
+  it('does not stand in the way of the process that could not give it up', async () => {
+    const s3 = await TestS3.start(cleanup);
+    const first = await s3.store({ lease }).lock('s/lock', 'a backup');
+    s3.fault = ({ method }) => (method === 'DELETE' ? { kind: 'status', status: 503, code: 'SlowDown' } : null);
+    await first.release();
+    expect(s3.keys()).toHaveLength(1);
+    s3.fault = () => null;
+    const second = await s3.store({ lease }).lock('s/lock', 'another');
+    expect(await errorOf(s3.store({ lease }).lock('s/lock', 'a third'))).toMatchObject({ code: 'locked', message: expect.stringContaining('another') });
+    await second.release();
+    expect(s3.keys()).toEqual([]);
+  });
+
   it('of a damaged claim is still one', async () => {
     const s3 = await TestS3.start(cleanup);
     await s3.store().put('s/lock/abc', Buffer.from('{'));

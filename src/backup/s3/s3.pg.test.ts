@@ -197,6 +197,26 @@ describe.each(suiteVersions(18))('PostgreSQL %i', (version) => {
     expect([problems, chain!.missing]).toEqual([[], []]);
   });
 
+  it('an archive waits for a store that is away, and takes the lock again that it lost meanwhile', async () => {
+    const store = await openRepository(s3.store({ lease: { lease: 60_000, held: 400, renew: 50 } }));
+    const stop = new AbortController();
+    const events: ArchiveEvent[] = [];
+    const archiving = runArchiver({ store, cluster: 'shop', group: 'main', now: () => performance.now(), signal: stop.signal, find: async () => ({ source: sourceOf(server), others: [] }), onEvent: (event) => void events.push(event) });
+    while (!events.some((event) => event.kind === 'streaming')) await sleep(20);
+    s3.fault = () => ({ kind: 'status', status: 503, code: 'SlowDown' });
+    await server.value("select pg_logical_emit_message(true, 'x', repeat('x', 100000)) from generate_series(1, 25)");
+    while (!events.some((event) => event.kind === 'waiting')) await sleep(20);
+    await sleep(1_000);
+    s3.fault = () => null;
+    const end = parseLsn(await server.value('select pg_current_wal_flush_lsn()'));
+    while (!events.some((event) => event.kind === 'archived' && parseLsn(event.lsn) >= end)) await sleep(20);
+    expect(events.filter((event) => event.kind === 'streaming').length).toBeGreaterThan(1);
+    expect(s3.keys().filter((key) => key.includes('/archive.lock/'))).toHaveLength(1);
+    stop.abort();
+    await archiving;
+    expect(s3.keys().filter((key) => key.includes('/archive.lock/'))).toEqual([]);
+  });
+
   it('an archive never replaces a segment by another, and tells', async () => {
     const end = await server.value('select pg_walfile_name(pg_current_wal_lsn())');
     const key = system.key('wal', end);
