@@ -91,6 +91,14 @@ describe('StoredArchive', () => {
     expect(archive.flushed).toBe(BigInt(SIZE));
   });
 
+  it('puts none before those that it follows', async () => {
+    s3.fault = ({ method, key }) => (method === 'PUT' && key.endsWith(`wal/${FIRST}`) ? { kind: 'status', status: 403, code: 'AccessDenied' } : null);
+    write(archive, 0, 3 * SIZE + 10);
+    await expect(flushedTo(archive, SIZE)).rejects.toMatchObject({ code: 'permission' });
+    await archive.stop();
+    expect(s3.keys().filter((key) => key.includes('/wal/'))).toEqual([]);
+  });
+
   it('writes nothing more when the lock is lost', async () => {
     const lost = new AbortController();
     const one = open([], lost.signal);

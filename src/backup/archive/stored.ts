@@ -1,5 +1,6 @@
 /**
- * Archived WAL in a store that is no folder. Segments are collected in memory and put when they are whole, in order; of
+ * Archived WAL in a store that is no folder. Segments are collected in memory and put when they are whole, one after the
+ * other, because an archive goes on behind its newest: a later one that is there before an earlier one would leave a gap. Of
  * the one that is being written, what there is of it is put now and then as `.partial`. Nothing counts as flushed before
  * the store has it: until then the slot keeps it on the server. A value that is there is never replaced by another one.
  */
@@ -11,8 +12,7 @@ import type { SystemFolder } from '../repository.ts';
 import { sumOf } from '../sums.ts';
 import { type ArchivePosition, type ArchiveWriter, PARTIAL, archiveEnd } from './writer.ts';
 
-/** So many segments are put at a time, and so many bytes wait at most before the server has to. */
-const AT_ONCE = 3;
+/** So many bytes wait at most before the server has to. */
 const MOST_WAITING = 64 * 1024 * 1024;
 /** A part of a segment is put again after so long, if nobody waits for it. */
 const PARTIAL_MS = 10_000;
@@ -135,12 +135,11 @@ export class StoredArchive implements ArchiveWriter {
   async #ship(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#options.lost.throwIfAborted();
-      const batch = this.#tasks.slice(0, AT_ONCE);
-      if (batch.length > 0) {
-        const ended = await Promise.allSettled(batch.map((task) => this.#put(task)));
-        for (const one of ended) if (one.status === 'rejected') throw one.reason;
-        this.#tasks.splice(0, batch.length);
-        for (const task of batch) if (task.kind === 'segment' && task.timeline === this.#timeline && task.end > this.#flushed) this.#flushed = task.end;
+      const [task] = this.#tasks;
+      if (task !== undefined) {
+        await this.#put(task);
+        this.#tasks.shift();
+        if (task.kind === 'segment' && task.timeline === this.#timeline && task.end > this.#flushed) this.#flushed = task.end;
       } else if (this.#partIsDue()) await this.#putPart();
       else await this.#bell.wait(IDLE_MS, signal);
     }
