@@ -7,6 +7,7 @@ import { verifyBackup } from '../engine/basebackup/verify.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { parseHistoryFileName } from '../wal/history.ts';
 import { type Chain, walChain } from './chain.ts';
+import { type Generation, checkLineage, lineageOf } from './incremental/lineage.ts';
 import type { BackupInfo } from './info.ts';
 import type { SystemFolder } from './repository.ts';
 import { sumOf, sumOfFile } from './sums.ts';
@@ -22,6 +23,8 @@ export interface StoredProblem {
 
 export interface Verdict {
   info: BackupInfo;
+  /** The full backup first, the backup itself last; what is known of it where one is missing. */
+  lineage: readonly Generation[];
   /** Null where it cannot be told which WAL belongs to the backup. */
   chain: Chain | null;
   problems: StoredProblem[];
@@ -34,12 +37,12 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads the whole backup and the WAL that follows it. What cannot be checked is a problem too; throws only
+ * Reads the whole backup, all that it builds on, and the WAL that follows it. What cannot be checked is a problem too; throws only
  * `no-such-backup`, `backup-damaged` (backup.json itself), and what the signal was aborted with.
  */
 export async function verifyStored(system: SystemFolder, label: string, options: VerifyOptions = {}): Promise<Verdict> {
   const info = await system.info(label);
-  const problems = await checkData(system, info, options);
+  const { lineage, problems } = await checkAll(system, info, options);
   let chain: Chain | null = null;
   try {
     chain = await chainOf(system, info);
@@ -48,7 +51,31 @@ export async function verifyStored(system: SystemFolder, label: string, options:
     problems.push({ path: system.path('wal'), kind: 'backup', message: error.message });
   }
   if (chain !== null) problems.push(...(await checkArchive(system, info, chain, options)));
-  return { info, chain, problems };
+  return { info, lineage, chain, problems };
+}
+
+/** The files of the backup, and of all that it builds on; whether they fit where each is sound by itself. */
+async function checkAll(system: SystemFolder, info: BackupInfo, options: VerifyOptions): Promise<{ lineage: Generation[]; problems: StoredProblem[] }> {
+  const problems: StoredProblem[] = [];
+  const tried = async <T>(work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof PgorbitError) || (error.code !== 'backup-damaged' && error.code !== 'wal-invalid')) throw error;
+      problems.push({ path: system.path('backups', info.label), kind: 'backup', message: error.message });
+      return null;
+    }
+  };
+  const lineage = (await tried(() => lineageOf(system, info))) ?? [{ info, dir: system.dataDir(info.label) }];
+  const total = lineage.reduce((sum, one) => sum + one.info.bytes, 0);
+  let before = 0;
+  for (const one of lineage) {
+    const onProgress = (done: number): void => options.onProgress?.(before + done, Math.max(total, before + done));
+    problems.push(...(await checkData(one, { ...options, onProgress })));
+    before += one.info.bytes;
+  }
+  if (lineage.length > 1 && problems.length === 0) await tried(() => checkLineage(lineage));
+  return { lineage, problems };
 }
 
 /** The WAL that follows a backup, by the names of what is there. */
@@ -73,8 +100,7 @@ export async function chainOf(system: SystemFolder, info: BackupInfo): Promise<C
 }
 
 /** Data files against the manifest, the manifest and WAL against backup.json. */
-async function checkData(system: SystemFolder, info: BackupInfo, options: VerifyOptions): Promise<StoredProblem[]> {
-  const dir = system.dataDir(info.label);
+async function checkData({ info, dir }: Generation, options: VerifyOptions): Promise<StoredProblem[]> {
   const problems: StoredProblem[] = [];
   const add = (path: string, message: string): void => void problems.push({ path, kind: 'backup', message });
   const manifest = await readFile(join(dir, MANIFEST_FILE)).catch(() => null);

@@ -5,6 +5,7 @@ import type { Engine } from '../../engine/find.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 import { PgorbitError } from '../../errors.ts';
+import { combineBackups } from '../incremental/combine.ts';
 import type { BackupInfo } from '../info.ts';
 import type { SystemFolder } from '../repository.ts';
 import { parseLsn } from '../../wal/lsn.ts';
@@ -63,10 +64,13 @@ function damaged({ label }: BackupInfo, message: string): PgorbitError {
 /** @returns the timeline that the restored system begins. */
 export async function restoreData(options: RestoreOptions): Promise<{ timeline: number }> {
   const { system, verdict, dir, user, signal, onProgress } = options;
-  const { info, chain } = verdict;
+  const { lineage, chain } = verdict;
   if (chain === null) throw new PgorbitError('internal', 'a restore without a look at the WAL');
   const dataDir = join(dir, 'data');
-  await copyData({ from: system.dataDir(info.label), to: dataDir, owner: user, signal, onProgress: (done) => onProgress({ step: 'copy', done, total: Math.max(done, info.bytes) }) });
+  // An incremental backup has about as much as the largest on the way to it.
+  const total = Math.max(...lineage.map(({ info }) => info.bytes));
+  const target = { to: dataDir, owner: user, signal, onProgress: (done: number) => onProgress({ step: 'copy', done, total: Math.max(done, total) }) };
+  await (lineage.length > 1 ? combineBackups({ ...target, lineage }) : copyData({ ...target, from: lineage[0]!.dir }));
   const [broken] = await verifyBackup(dataDir, { signal });
   if (broken !== undefined) throw new PgorbitError('operation-failed', `the copy in ${dataDir} differs from the backup: ${broken.message}`, { hint: 'check the disk and the memory of this host' });
   return recover({

@@ -20,7 +20,7 @@ export function scratch(cleanup: (() => unknown)[]): string {
 export async function takeOptions(server: TestPostgres, cleanup: (() => unknown)[], more: Partial<TakeOptions> = {}): Promise<TakeOptions> {
   return {
     store: more.store ?? (await openRepository(join(scratch(cleanup), 'repository'), { make: true })),
-    cluster: 'shop', group: 'main', source: sourceOf(server), owner: await postgresOsUser(), checkpoint: 'fast', rate: null, settings: { work_mem: '8MB' },
+    cluster: 'shop', group: 'main', source: sourceOf(server), owner: await postgresOsUser(), checkpoint: 'fast', incremental: null, rate: null, settings: { work_mem: '8MB' },
     serverNow: async () => new Date(await server.value("select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.USZ')")),
     onProgress: () => {}, signal: NEVER, ...more,
   };
