@@ -15,7 +15,7 @@ const MAGIC = 0xd3ae1f0d;
 /** BLCKSZ as PostgreSQL is built by everybody. */
 export const BLOCK_BYTES = 8192;
 /** RELSEG_SIZE: a file of a relation has at most 1 GB. */
-const MOST_BLOCKS = 131_072;
+export const SEGMENT_BLOCKS = 131_072;
 const FIXED_BYTES = 12;
 
 export interface Header {
@@ -52,12 +52,12 @@ export async function readHeader(handle: FileHandle, where: string): Promise<Hea
   if (fixed.readUInt32LE(0) !== MAGIC) throw damaged(where, 'it does not begin as one');
   const count = fixed.readUInt32LE(4);
   const truncation = fixed.readUInt32LE(8);
-  if (count > MOST_BLOCKS || truncation > MOST_BLOCKS) throw damaged(where, `it speaks of ${Math.max(count, truncation)} blocks, and a file has at most ${MOST_BLOCKS}`);
+  if (count > SEGMENT_BLOCKS || truncation > SEGMENT_BLOCKS) throw damaged(where, `it speaks of ${Math.max(count, truncation)} blocks, and a file has at most ${SEGMENT_BLOCKS}`);
   const dataAt = headerBytes(count);
   if (size !== dataAt + count * BLOCK_BYTES) throw damaged(where, `it has ${size} bytes, and with ${count} blocks it would have ${dataAt + count * BLOCK_BYTES}`);
   const numbers = await readExactly(handle, FIXED_BYTES, 4 * count, where);
   const blocks = Uint32Array.from({ length: count }, (_, index) => numbers.readUInt32LE(4 * index));
-  if (blocks.some((block) => block >= MOST_BLOCKS) || new Set(blocks).size !== count) throw damaged(where, 'its block numbers are none');
+  if (blocks.some((block) => block >= SEGMENT_BLOCKS) || new Set(blocks).size !== count) throw damaged(where, 'its block numbers are none');
   return { blocks, truncation, dataAt };
 }
 

@@ -23,6 +23,8 @@ export interface Descent extends Generation {
   manifest: Manifest;
   label: BackupLabel;
   labelText: string;
+  /** Do data pages have checksums? */
+  checksums: boolean;
 }
 
 const HINT = 'use another backup: `pgorbit backup ls`';
@@ -54,9 +56,9 @@ export async function lineageOf(system: SystemFolder, info: BackupInfo): Promise
 export async function checkLineage(lineage: readonly Generation[]): Promise<Descent[]> {
   const all: Descent[] = [];
   for (const generation of lineage) {
-    const one = await describe(generation);
+    const one = await readOne(generation);
     const parent = all.at(-1);
-    await checkSystem(one, lineage[0]!);
+    await checkSystem(one, all[0] ?? one);
     checkLabel(one, parent);
     if (parent !== undefined) {
       await checkHistory(one, parent);
@@ -67,7 +69,7 @@ export async function checkLineage(lineage: readonly Generation[]): Promise<Desc
   return all;
 }
 
-async function describe(generation: Generation): Promise<Descent> {
+async function readOne(generation: Generation): Promise<Descent> {
   const { dir, info } = generation;
   const file = join(dir, MANIFEST_FILE);
   const bytes = await reading(file);
@@ -75,14 +77,15 @@ async function describe(generation: Generation): Promise<Descent> {
   const labelFile = join(dir, LABEL_FILE);
   const labelText = (await reading(labelFile)).toString('latin1');
   try {
-    return { ...generation, manifest: parseManifest(bytes), label: parseLabel(labelText, labelFile), labelText };
+    const { dataChecksumVersion } = await controlOf(dir);
+    return { ...generation, manifest: parseManifest(bytes), label: parseLabel(labelText, labelFile), labelText, checksums: dataChecksumVersion !== 0 };
   } catch (error) {
     if (error instanceof PgorbitError && error.code === 'operation-failed') throw damaged(`${dir}: ${error.message}`, error);
     throw error;
   }
 }
 
-async function checkSystem({ dir, info, manifest }: Descent, first: Generation): Promise<void> {
+async function checkSystem({ dir, info, manifest, checksums }: Descent, first: Descent): Promise<void> {
   const control = await controlOf(dir);
   const file = join(dir, 'global', 'pg_control');
   const expected = first.info.systemIdentifier;
@@ -91,7 +94,7 @@ async function checkSystem({ dir, info, manifest }: Descent, first: Generation):
   if (info.systemIdentifier !== expected) throw damaged(`${info.label} is of the database system ${info.systemIdentifier}, and ${first.info.label} of ${expected}`);
   if (control.blockSize !== BLOCK_BYTES) throw damaged(`${file} speaks of blocks of ${control.blockSize} bytes, and pgorbit knows ${BLOCK_BYTES} only`);
   // Blocks from before would fail their checksums, or have none that anybody looks at.
-  if (control.dataChecksumVersion !== (await controlOf(first.dir)).dataChecksumVersion) throw damaged(`${file} says that data checksums were turned on or off since ${first.info.label}: no incremental backup can build on that one`);
+  if (checksums !== first.checksums) throw damaged(`${file} says that data checksums were turned on or off since ${first.info.label}: no incremental backup can build on that one`);
 }
 
 async function controlOf(dir: string): ReturnType<typeof readControlFile> {

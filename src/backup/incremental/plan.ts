@@ -15,6 +15,8 @@ export interface Run {
 export interface FilePlan {
   /** Blocks of the whole file. */
   blocks: number;
+  /** The layer from which a block comes; null for one of zeroes, or beyond the end. */
+  layerOf: (block: number) => number | null;
   /** The layer that is the whole file, where it is one. */
   same: number | null;
   /** At most `most` blocks each. */
@@ -48,7 +50,8 @@ export function planFile(layers: readonly Layer[]): FilePlan {
   const last = layers.length - 1;
   const whole = layers[last];
   const same = whole !== undefined && 'bytes' in whole && whole.bytes === blocks * BLOCK_BYTES && from.every((layer) => layer === last) ? last : null;
-  return { blocks, same, runs: (most) => runsOf(from, at, dataAt, most) };
+  const layerOf = (block: number): number | null => (block < blocks && from[block] !== -1 ? from[block]! : null);
+  return { blocks, layerOf, same, runs: (most) => runsOf(from, at, dataAt, most) };
 }
 
 function lengthOf(layer: Layer): number {

@@ -1,5 +1,5 @@
 /** For tests: a repository in a scratch folder, and backups of throw-away servers into it. */
-import { appendFileSync, rmSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { postgresOsUser } from '../../engine/osuser.ts';
@@ -43,6 +43,16 @@ export async function startCopy(version: number, data: string, cleanup: (() => u
   cleanup.push(() => command(pgCtl, ['-D', copy, '-m', 'immediate', '-w', 'stop']).catch(() => {}));
   await command(pgCtl, ['-D', copy, '-l', join(dir, 'log'), '-w', '-t', '60', 'start']);
   return { port, data: copy };
+}
+
+/** Changes one bit of the byte at `at`. */
+export function flip(file: string, at: number): void {
+  const fd = openSync(file, 'r+');
+  const byte = Buffer.alloc(1);
+  readSync(fd, byte, 0, 1, at);
+  byte[0]! ^= 0x10;
+  writeSync(fd, byte, 0, 1, at);
+  closeSync(fd);
 }
 
 /** Rows of a server on this machine that trusts us. */
