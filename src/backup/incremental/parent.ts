@@ -66,6 +66,16 @@ async function open(system: SystemFolder, info: BackupInfo): Promise<{ lineage: 
   return { lineage, manifest: await readFile(join(system.dataDir(info.label), MANIFEST_FILE)) };
 }
 
+/** A backup that was made just now, last of the lineage, fits what it builds on: nobody shall find out when it is restored. */
+export async function checkMade(lineage: readonly Generation[]): Promise<void> {
+  try {
+    await checkLineage(lineage);
+  } catch (error) {
+    if (error instanceof PgorbitError && error.code === 'backup-damaged') throw needsFull(`the incremental backup does not fit what it builds on, and is not kept: ${error.message}`, FULL, error);
+    throw error;
+  }
+}
+
 /** What a server said that makes no incremental backup on `parent`, for a person. */
 export function explainRefusal(error: unknown, member: string, parent: string): unknown {
   if (!(error instanceof UpstreamError) || error.state !== NOT_IN_PREREQUISITE_STATE) return error;
