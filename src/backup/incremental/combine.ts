@@ -9,14 +9,14 @@ import { type ChecksumAlgorithm, makeChecksum } from '../../engine/basebackup/ch
 import { MANIFEST_FILE, type ManifestFile, type WrittenFile, formatManifest } from '../../engine/basebackup/manifest.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import { PgorbitError } from '../../errors.ts';
-import { cloneFile, copyData, inside } from '../restore/copy.ts';
-import { BLOCK_BYTES, SEGMENT_BLOCKS, incrementalOf, standsFor } from './header.ts';
+import { cloneFile, copyData } from '../restore/copy.ts';
+import { standsFor } from './header.ts';
 import { LABEL_FILE, wholeLabel } from './label.ts';
 import { type Descent, type Generation, checkLineage } from './lineage.ts';
-import { isNewPage, setPageChecksum } from './page.ts';
-import type { FilePlan } from './plan.ts';
-import { type Mend, type Part, planOf, rebuildFile } from './rebuild.ts';
-import { TABLE_BLOCKS, clearStale, tableOf } from './visibility.ts';
+import { mendMap } from './mend.ts';
+import { partsOf } from './parts.ts';
+import { rebuildFile } from './rebuild.ts';
+import { tableOf } from './visibility.ts';
 
 export interface CombineOptions {
   /** The full backup first. Their files are taken for what their manifests say: who calls has verified them. */
@@ -70,43 +70,6 @@ async function rebuild(all: readonly Descent[], path: string, to: Buffer, signal
   const { file } = parts[built.copyOf]!;
   await cloneFile(file, to);
   return all.at(-1 - built.copyOf)!.manifest.files.get(path)!.checksum;
-}
-
-/** What the backups have of a file, from the newest back to the one that has all of it. None where no backup has it. */
-function partsOf(all: readonly Descent[], path: string): Part[] {
-  const parts: Part[] = [];
-  for (const { dir, manifest } of all.toReversed()) {
-    const whole = manifest.files.has(path);
-    const name = whole ? path : incrementalOf(path);
-    if (!whole && !manifest.files.has(name)) return parts;
-    parts.push({ file: inside(dir, name), shown: `${dir}/${name}`, whole });
-    if (whole) return parts;
-  }
-  return parts;
-}
-
-/** Takes out of a visibility map what was not kept in step with its table (visibility.ts). */
-function mendMap(all: readonly Descent[], table: string): Mend {
-  const { checksums } = all.at(-1)!;
-  // One page of a map speaks of a quarter of a segment: two are looked at in turn at most.
-  const plans = new Map<number, FilePlan>();
-  const load = async (segment: number): Promise<void> => {
-    if (plans.has(segment)) return;
-    for (const one of plans.keys()) if (one < segment - 1) plans.delete(one);
-    plans.set(segment, await planOf(partsOf(all, segment === 0 ? table : `${table}.${segment}`)));
-  };
-  return async (piece, first, layer) => {
-    for (let at = 0; at < piece.length; at += BLOCK_BYTES) {
-      const page = piece.subarray(at, at + BLOCK_BYTES);
-      const number = first + at / BLOCK_BYTES;
-      if (isNewPage(page)) continue;
-      await load(Math.floor((number * TABLE_BLOCKS) / SEGMENT_BLOCKS));
-      await load(Math.floor(((number + 1) * TABLE_BLOCKS - 1) / SEGMENT_BLOCKS));
-      // Layers are counted from the newest: a larger number is older.
-      const keeps = (block: number): boolean => (plans.get(Math.floor(block / SEGMENT_BLOCKS))!.layerOf(block % SEGMENT_BLOCKS) ?? -1) >= layer;
-      if (clearStale(page, number, keeps) && checksums) setPageChecksum(page, number);
-    }
-  };
 }
 
 async function writeLabel(to: string, { labelText }: Descent): Promise<WrittenFile> {
