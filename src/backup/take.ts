@@ -10,6 +10,7 @@ import { PgorbitError } from '../errors.ts';
 import type { TimelineHistory } from '../wal/history.ts';
 import { ReplicationClient } from '../wire/client.ts';
 import { explainStore, type FolderStore } from './folder-store.ts';
+import { generationAt } from './incremental/lineage.ts';
 import { askForIncremental, checkMade, chooseParent, explainRefusal } from './incremental/parent.ts';
 import { type BackupInfo, INFO_FILE, encodeInfo, labelOf } from './info.ts';
 import { SystemFolder } from './repository.ts';
@@ -80,7 +81,7 @@ export async function takeBackup(options: TakeOptions): Promise<{ system: System
         manifestSha256: createHash('sha256').update(await readFile(join(dir, MANIFEST_FILE))).digest('hex'),
         wal: await walOf(dir, signal), settings: options.settings,
       };
-      if (parent !== null) await checkMade([...parent.lineage, { info, dir }]);
+      if (parent !== null) await checkMade([...parent.lineage, generationAt(store, system.key('backups', `.${label}.new`, 'data'), info)]);
       signal.throwIfAborted();
       await store.put(system.key('backups', `.${label}.new`, INFO_FILE), encodeInfo(info));
       await rename(fresh, system.path('backups', label));

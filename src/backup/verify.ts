@@ -7,7 +7,7 @@ import { verifyBackup } from '../engine/basebackup/verify.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { parseHistoryFileName } from '../wal/history.ts';
 import { type Chain, walChain } from './chain.ts';
-import { type Generation, checkLineage, lineageOf } from './incremental/lineage.ts';
+import { type Generation, checkLineage, generationAt, lineageOf } from './incremental/lineage.ts';
 import type { BackupInfo } from './info.ts';
 import type { SystemFolder } from './repository.ts';
 import { sumOf, sumOfFile } from './sums.ts';
@@ -66,7 +66,7 @@ async function checkAll(system: SystemFolder, info: BackupInfo, options: VerifyO
       return null;
     }
   };
-  const lineage = (await tried(() => lineageOf(system, info))) ?? [{ info, dir: system.dataDir(info.label) }];
+  const lineage = (await tried(() => lineageOf(system, info))) ?? [generationAt(system.store, system.key('backups', info.label, 'data'), info)];
   const total = lineage.reduce((sum, one) => sum + one.info.bytes, 0);
   let before = 0;
   for (const one of lineage) {

@@ -20,7 +20,7 @@ import { NEVER, flip, query, scratch, sourceOf, startCopy, takeOptions } from '.
 import { verifyStored } from '../verify.ts';
 import { combineBackups } from './combine.ts';
 import { BLOCK_BYTES } from './header.ts';
-import { checkLineage, lineageOf } from './lineage.ts';
+import { type Generation, checkLineage, generationAt, lineageOf } from './lineage.ts';
 import { isNewPage, pageChecksum } from './page.ts';
 import { tableOf } from './visibility.ts';
 
@@ -254,8 +254,8 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
 
   it('backups that do not fit together are refused, by name', async () => {
     const [full, second, third] = rounds.map(({ info }) => info) as [BackupInfo, BackupInfo, BackupInfo];
-    const dirOf = (info: BackupInfo): { info: BackupInfo; dir: string } => ({ info, dir: system.dataDir(info.label) });
-    const refused = async (...lineage: BackupInfo[]): Promise<string> => ((await errorOf(checkLineage(lineage.map(dirOf)))) as Error).message;
+    const at = (info: BackupInfo): Generation => generationAt(system.store, system.key('backups', info.label, 'data'), info);
+    const refused = async (...lineage: BackupInfo[]): Promise<string> => ((await errorOf(checkLineage(lineage.map(at)))) as Error).message;
     expect(await refused(full, third)).toMatch(new RegExp(`${third.label}/data/backup_label builds on a backup that began at .*, and ${full.label} began at`));
     expect(await refused(second, third)).toContain(`${second.label}/data/backup_label is of an incremental backup`);
     expect(await refused(full, rounds[1]!.twin)).toContain(`${rounds[1]!.twin.label}/data/backup_label is of a full backup`);
@@ -267,8 +267,8 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
     const other = await TestPostgres.create(18, { segmentMegabytes: 1, settings: SETTINGS });
     cleanup.push(() => other.destroy());
     const strange = await takeBackup(await takeOptions(other, cleanup));
-    const stranger = { info: { ...strange.info, systemIdentifier: full.systemIdentifier }, dir: strange.system.dataDir(strange.info.label) };
-    expect(await errorOf(checkLineage([stranger, dirOf(second)]))).toMatchObject({ code: 'backup-damaged', message: expect.stringContaining(`${stranger.dir}/global/pg_control is of the database system`) });
+    const stranger = generationAt(strange.system.store, strange.system.key('backups', strange.info.label, 'data'), { ...strange.info, systemIdentifier: full.systemIdentifier });
+    expect(await errorOf(checkLineage([stranger, at(second)]))).toMatchObject({ code: 'backup-damaged', message: expect.stringContaining(`${stranger.dir}/global/pg_control is of the database system`) });
 
     const missing = system.path('backups', second.label);
     renameSync(missing, `${missing}.away`);

@@ -1,21 +1,29 @@
 /** A backup and those that it builds on: which they are, and whether they fit together. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Manifest, MANIFEST_FILE, parseManifest } from '../../engine/basebackup/manifest.ts';
-import { readControlFile } from '../../engine/control.ts';
-import { errnoOf, PgorbitError } from '../../errors.ts';
+import { type ControlData, parseControlFile } from '../../engine/control.ts';
+import { PgorbitError } from '../../errors.ts';
 import { historyFileName, isAncestor, parseHistory } from '../../wal/history.ts';
 import { formatLsn, parseLsn } from '../../wal/lsn.ts';
+import type { FolderStore } from '../folder-store.ts';
 import type { BackupInfo } from '../info.ts';
 import type { SystemFolder } from '../repository.ts';
 import { BLOCK_BYTES, incrementalOf, standsFor } from './header.ts';
 import { type BackupLabel, LABEL_FILE, parseLabel } from './label.ts';
 
-/** One backup of a lineage, and the data directory in which it lies. */
+/** One backup of a lineage. */
 export interface Generation {
   info: BackupInfo;
+  /** Its data directory. */
   dir: string;
+  /** A small file of it; null where there is none. */
+  get: (path: string) => Promise<Buffer | null>;
+}
+
+/** The backup whose data directory the store has at `key`. */
+export function generationAt(store: Pick<FolderStore, 'path' | 'get'>, key: string, info: BackupInfo): Generation {
+  return { info, dir: store.path(key), get: (path) => store.get(`${key}/${path}`) };
 }
 
 /** What was read of it. */
@@ -23,10 +31,10 @@ export interface Descent extends Generation {
   manifest: Manifest;
   label: BackupLabel;
   labelText: string;
-  /** Do data pages have checksums? */
-  checksums: boolean;
+  control: ControlData;
 }
 
+const CONTROL_FILE = 'global/pg_control';
 const HINT = 'use another backup: `pgorbit backup ls`';
 const damaged = (message: string, cause?: unknown): PgorbitError => new PgorbitError('backup-damaged', message, { hint: HINT, cause });
 
@@ -35,15 +43,17 @@ const damaged = (message: string, cause?: unknown): PgorbitError => new PgorbitE
  * `backup-damaged` that names the file which is missing, damaged, or not the one that was built on.
  */
 export async function lineageOf(system: SystemFolder, info: BackupInfo): Promise<Generation[]> {
-  const found: Generation[] = [{ info, dir: system.dataDir(info.label) }];
-  for (let [child] = [info]; child.parent !== undefined; ) {
+  const at = (one: BackupInfo): Generation => generationAt(system.store, system.key('backups', one.label, 'data'), one);
+  const found: Generation[] = [at(info)];
+  let child = info;
+  while (child.parent !== undefined) {
     const { label, manifestSha256 } = child.parent;
     const parent = await system.info(label).catch((error: unknown) => {
       throw error instanceof PgorbitError && error.code === 'no-such-backup' ? damaged(`${system.path('backups', label)} is missing, and ${child.label} builds on it`, error) : error;
     });
     if (parent.manifestSha256 !== manifestSha256) throw damaged(`${system.path('backups', label)} is not the backup of that name on which ${child.label} builds`);
     if (found.some((one) => one.info.label === label)) throw damaged(`${system.path('backups', label)} builds on itself`);
-    found.unshift({ info: parent, dir: system.dataDir(label) });
+    found.unshift(at(parent));
     child = parent;
   }
   return found;
@@ -58,7 +68,7 @@ export async function checkLineage(lineage: readonly Generation[]): Promise<Desc
   for (const generation of lineage) {
     const one = await readOne(generation);
     const parent = all.at(-1);
-    await checkSystem(one, all[0] ?? one);
+    checkSystem(one, all[0] ?? one);
     checkLabel(one, parent);
     if (parent !== undefined) {
       await checkHistory(one, parent);
@@ -72,35 +82,28 @@ export async function checkLineage(lineage: readonly Generation[]): Promise<Desc
 async function readOne(generation: Generation): Promise<Descent> {
   const { dir, info } = generation;
   const file = join(dir, MANIFEST_FILE);
-  const bytes = await reading(file);
+  const bytes = await reading(generation, MANIFEST_FILE);
   if (createHash('sha256').update(bytes).digest('hex') !== info.manifestSha256) throw damaged(`${file} is not the one that was written with the backup`);
   const labelFile = join(dir, LABEL_FILE);
-  const labelText = (await reading(labelFile)).toString('latin1');
+  const labelText = (await reading(generation, LABEL_FILE)).toString('latin1');
   try {
-    const { dataChecksumVersion } = await controlOf(dir);
-    return { ...generation, manifest: parseManifest(bytes), label: parseLabel(labelText, labelFile), labelText, checksums: dataChecksumVersion !== 0 };
+    const control = parseControlFile(await reading(generation, CONTROL_FILE), join(dir, CONTROL_FILE));
+    return { ...generation, manifest: parseManifest(bytes), label: parseLabel(labelText, labelFile), labelText, control };
   } catch (error) {
-    if (error instanceof PgorbitError && error.code === 'operation-failed') throw damaged(`${dir}: ${error.message}`, error);
+    if (error instanceof PgorbitError && (error.code === 'operation-failed' || error.code === 'postgres-failed')) throw damaged(`${dir}: ${error.message}`, error);
     throw error;
   }
 }
 
-async function checkSystem({ dir, info, manifest, checksums }: Descent, first: Descent): Promise<void> {
-  const control = await controlOf(dir);
-  const file = join(dir, 'global', 'pg_control');
+function checkSystem({ dir, info, manifest, control }: Descent, first: Descent): void {
+  const file = join(dir, CONTROL_FILE);
   const expected = first.info.systemIdentifier;
   if (control.systemIdentifier !== expected) throw damaged(`${file} is of the database system ${control.systemIdentifier}, and the backups are of ${expected}`);
   if (manifest.systemIdentifier !== null && manifest.systemIdentifier !== expected) throw damaged(`${join(dir, MANIFEST_FILE)} is of the database system ${manifest.systemIdentifier}, and the backups are of ${expected}`);
   if (info.systemIdentifier !== expected) throw damaged(`${info.label} is of the database system ${info.systemIdentifier}, and ${first.info.label} of ${expected}`);
   if (control.blockSize !== BLOCK_BYTES) throw damaged(`${file} speaks of blocks of ${control.blockSize} bytes, and pgorbit knows ${BLOCK_BYTES} only`);
   // Blocks from before would fail their checksums, or have none that anybody looks at.
-  if (checksums !== first.checksums) throw damaged(`${file} says that data checksums were turned on or off since ${first.info.label}: no incremental backup can build on that one`);
-}
-
-async function controlOf(dir: string): ReturnType<typeof readControlFile> {
-  return readControlFile(dir).catch((error: unknown) => {
-    throw error instanceof PgorbitError ? damaged(error.message, error) : error;
-  });
+  if (control.dataChecksumVersion !== first.control.dataChecksumVersion) throw damaged(`${file} says that data checksums were turned on or off since ${first.info.label}: no incremental backup can build on that one`);
 }
 
 /** Each begins where its label says, and is built on a backup that began where the one before it did. */
@@ -119,10 +122,11 @@ function checkLabel({ dir, info, label }: Descent, parent: Descent | undefined):
 }
 
 /** The parent's end lies in the child's past: else it has changes that the child's server never saw, and does not undo. */
-async function checkHistory({ dir, info, label }: Descent, parent: Descent): Promise<void> {
+async function checkHistory(child: Descent, parent: Descent): Promise<void> {
   const end = { timeline: parent.info.timeline, lsn: parseLsn(parent.info.stopLsn) };
-  const file = join(dir, 'pg_wal', historyFileName(info.timeline));
-  const history = info.timeline === 1 ? { timeline: 1, parents: [] } : parseHistory(info.timeline, (await reading(file)).toString('utf8'), file);
+  const { dir, info, label } = child;
+  const file = `pg_wal/${historyFileName(info.timeline)}`;
+  const history = info.timeline === 1 ? { timeline: 1, parents: [] } : parseHistory(info.timeline, (await reading(child, file)).toString('utf8'), join(dir, file));
   if (isAncestor(history, end) && end.lsn <= label.start.lsn) return;
   throw damaged(`${join(dir, LABEL_FILE)} begins at ${formatLsn(label.start.lsn)} on timeline ${label.start.timeline}, and ${parent.info.label}, on which it builds, ends at ${parent.info.stopLsn} on timeline ${parent.info.timeline}, which is not in its past`);
 }
@@ -135,11 +139,9 @@ function checkFiles({ dir, manifest }: Descent, parent: Descent): void {
   }
 }
 
-async function reading(file: string): Promise<Buffer> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') throw damaged(`${file} is missing`, error);
-    throw error;
-  }
+/** Throws `backup-damaged` that names the file where it is missing. */
+export async function reading({ dir, get }: Generation, path: string): Promise<Buffer> {
+  const bytes = await get(path);
+  if (bytes === null) throw damaged(`${join(dir, path)} is missing`);
+  return bytes;
 }

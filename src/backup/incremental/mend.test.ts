@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ManifestFile } from '../../engine/basebackup/manifest.ts';
+import type { ControlData } from '../../engine/control.ts';
 import { BLOCK_BYTES, SEGMENT_BLOCKS, headerBytes } from './header.ts';
 import { mendMap } from './mend.ts';
 import { pageChecksum } from './page.ts';
@@ -33,7 +34,7 @@ function backup(name: string, whole: Record<string, number>, parts: Record<strin
     make(`INCREMENTAL.${file}`, header, header.length + blocks.length * BLOCK_BYTES);
   }
   const files = new Map(paths.map((path): [string, ManifestFile] => [path, { path, size: 0, checksum: null }]));
-  return { dir: folder, checksums: true, manifest: { systemIdentifier: '7', files, walRanges: [] } };
+  return { dir: folder, control: { dataChecksumVersion: 1 } as ControlData, manifest: { systemIdentifier: '7', files, walRanges: [] } };
 }
 
 /** Blocks of the table of which a map of `pages` pages, all set, says nothing any more. */

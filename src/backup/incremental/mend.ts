@@ -8,8 +8,8 @@ import { type Mend, planOf } from './rebuild.ts';
 import { TABLE_BLOCKS, clearStale } from './visibility.ts';
 
 /** Takes out of a visibility map what was not kept in step with its table (visibility.ts). */
-export function mendMap(all: readonly Pick<Descent, 'dir' | 'manifest' | 'checksums'>[], table: string): Mend {
-  const { checksums } = all.at(-1)!;
+export function mendMap(all: readonly Pick<Descent, 'dir' | 'manifest' | 'control'>[], table: string): Mend {
+  const checksums = all.at(-1)!.control.dataChecksumVersion !== 0;
   // One page of a map speaks of a quarter of a segment: two are looked at in turn at most.
   const plans = new Map<number, FilePlan>();
   const load = async (segment: number): Promise<void> => {

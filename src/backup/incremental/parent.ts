@@ -1,6 +1,4 @@
 /** On which backup an incremental one builds, and why none can. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { NOT_IN_PREREQUISITE_STATE } from '../../engine/basebackup/basebackup.ts';
 import { MANIFEST_FILE } from '../../engine/basebackup/manifest.ts';
 import { PgorbitError } from '../../errors.ts';
@@ -10,7 +8,7 @@ import { type ReplicationClient, UpstreamError } from '../../wire/client.ts';
 import type { BackupInfo } from '../info.ts';
 import type { SystemFolder } from '../repository.ts';
 import { type Identity, oneRow } from '../source.ts';
-import { type Generation, checkLineage, lineageOf } from './lineage.ts';
+import { type Generation, checkLineage, lineageOf, reading } from './lineage.ts';
 
 /** The first with WAL summaries. */
 const FIRST_MAJOR = 17;
@@ -63,7 +61,7 @@ function isPast(history: TimelineHistory, info: BackupInfo): boolean {
 async function open(system: SystemFolder, info: BackupInfo): Promise<{ lineage: Generation[]; manifest: Buffer }> {
   const lineage = await lineageOf(system, info);
   await checkLineage(lineage);
-  return { lineage, manifest: await readFile(join(system.dataDir(info.label), MANIFEST_FILE)) };
+  return { lineage, manifest: await reading(lineage.at(-1)!, MANIFEST_FILE) };
 }
 
 /** A backup that was made just now, last of the lineage, fits what it builds on: nobody shall find out when it is restored. */
