@@ -15,6 +15,7 @@ export const ERROR_CODES = {
   'no-such-host': 2,
   'no-such-volume': 2,
   'no-such-backup': 2,
+  'needs-full-backup': 2,
   'token-invalid': 2,
   // Refused because it would be unsafe.
   'unsafe': 3,

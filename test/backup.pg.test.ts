@@ -144,4 +144,29 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
     expect(members).toEqual([(await cluster.primary()).name]);
     expect(await ask("select from pg_replication_slots where slot_name like 'backup%'")).toEqual([]);
   });
+
+  test.runIf(version >= 17)('an incremental backup holds what changed, and is restored with what it builds on', async () => {
+    expect(await cluster.cli('backup', '--incremental', '--to', repository)).toMatchObject({ code: 2, stderr: expect.stringContaining('pgorbit set summarize_wal=on') });
+    await cluster.must('set', 'summarize_wal=on');
+    const full = await cluster.must<Taken>('backup', '--to', repository);
+    await write();
+    await cluster.must('backup', '--incremental', '--to', repository);
+    await write();
+    const last = await cluster.must<Taken>('backup', '--incremental', '--to', repository);
+    const { backups } = await cluster.must<{ backups: { label: string; bytes: number; lineage: string[] }[] }>('backup', 'ls', '--from', repository);
+    const [, , between] = backups.map(({ label }) => label);
+    expect(backups.at(-1)).toMatchObject({ label: last.backup.label, lineage: [full.backup.label, between, last.backup.label] });
+    expect(backups.at(-1)!.bytes).toBeLessThan(backups.at(-3)!.bytes / 2);
+    expect(await cluster.must('backup', '--incremental', '--from', full.backup.label, '--to', repository)).toMatchObject({ backup: { parent: { label: full.backup.label } } });
+    expect(await cluster.must('backup', 'verify', last.backup.label, '--from', repository)).toMatchObject({ sound: true, lineage: [full.backup.label, between, last.backup.label] });
+    expect(await cluster.cli('backup', 'rm', full.backup.label, '--from', repository)).toMatchObject({ code: 3, stderr: expect.stringContaining('build on it') });
+    expect(await cluster.cli('backup', 'rm', '--keep', '2', '--from', repository)).toMatchObject({ code: 0, stderr: expect.stringContaining(`${full.backup.label} stays`) });
+    await cluster.must('restore', last.backup.label, '--cluster', 'test', '--from', repository, '--as', 'parts', '--port', String(cluster.firstPort + 34));
+    expect(await ask('select count(*), max(n) from t', 'parts')).toEqual([[String(rows), String(rows)]]);
+    await cluster.must('destroy', '--cluster', 'parts', '--yes');
+  });
+
+  test.runIf(version < 17)('refuses an incremental backup, which PostgreSQL does not make yet', async () => {
+    expect(await cluster.cli('backup', '--incremental', '--to', repository)).toMatchObject({ code: 2, stderr: expect.stringContaining('incremental backups begin with 17') });
+  });
 });

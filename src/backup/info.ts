@@ -11,7 +11,9 @@ const FORMAT = z.object({
   format: z.literal(1),
   /** Its folder's name. */
   label: z.string(),
-  kind: z.literal('full'),
+  kind: z.enum(['full', 'incremental']),
+  /** The backup on which an incremental one builds: its label, and which manifest it had. */
+  parent: z.object({ label: z.string(), manifestSha256: z.string() }).optional(),
   cluster: z.string(),
   group: z.string(),
   systemIdentifier: z.string(),
@@ -43,11 +45,11 @@ const FORMAT = z.object({
 export type BackupInfo = z.infer<typeof FORMAT>;
 
 /** `20261121T113005Z-full`: labels sort by time. */
-export function labelOf(at: Date): string {
-  return `${at.toISOString().replaceAll(/[-:]|\.\d+/g, '')}-full`;
+export function labelOf(at: Date, kind: BackupInfo['kind']): string {
+  return `${at.toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${kind}`;
 }
 
-export const isLabel = (name: string): boolean => /^\d{8}T\d{6}Z-full(-\d+)?$/.test(name);
+export const isLabel = (name: string): boolean => /^\d{8}T\d{6}Z-(full|incremental)(-\d+)?$/.test(name);
 
 export function encodeInfo(info: BackupInfo): Buffer {
   return Buffer.from(`${JSON.stringify({ backup: info, sha256: sumOf(info) }, null, 2)}\n`);

@@ -1,37 +1,45 @@
 /** Removes old backups, and the WAL that only they needed. */
 import { PgorbitError } from '../errors.ts';
 import type { BackupInfo } from './info.ts';
-import { choosePruned, chooseUnneeded } from './prune.ts';
+import { type Needed, choosePruned, chooseUnneeded, dependentsOf } from './prune.ts';
 import type { SystemFolder } from './repository.ts';
 
 export interface Removed {
   backups: string[];
   segments: string[];
+  /** What stays beyond the number that is kept, because kept ones build on it. */
+  needed: Needed[];
 }
 
-/** Keeps the newest `keep` backups, at least one. Throws `locked`, `usage`, `backup-damaged`. */
+/** Keeps the newest `keep` backups, at least one, and all that they build on. Throws `locked`, `usage`, `backup-damaged`. */
 export async function pruneBackups(system: SystemFolder, keep: number): Promise<Removed> {
   if (!Number.isInteger(keep) || keep < 1) throw new PgorbitError('usage', 'at least one backup has to be kept', { hint: 'to remove all of them, name each: `pgorbit backup rm BACKUP`' });
   return remove(system, async (labels) => {
     const infos: BackupInfo[] = [];
     for (const label of labels) infos.push(await system.info(label));
-    return choosePruned(infos, keep).map(({ label }) => label);
+    const { gone, needed } = choosePruned(infos, keep);
+    return { gone: gone.map(({ label }) => label), needed };
   });
 }
 
-/** Removes one backup. Throws `no-such-backup`, `locked`. */
+/** Removes one backup. Throws `no-such-backup`, `unsafe` where others build on it, `locked`. */
 export async function removeBackup(system: SystemFolder, label: string): Promise<Removed> {
   return remove(system, async (labels) => {
     if (!labels.includes(label)) throw new PgorbitError('no-such-backup', `there is no backup ${label} in ${system.path()}`, { hint: '`pgorbit backup ls` shows what there is' });
-    return [label];
+    // One that cannot be read can be restored neither with what it builds on nor without.
+    const infos = (await Promise.all(labels.map((one) => readable(system, one)))).filter((info) => info !== null);
+    const dependents = dependentsOf(infos, label);
+    if (dependents.length > 0) throw new PgorbitError('unsafe', `${label} is needed: ${dependents.join(', ')} ${dependents.length === 1 ? 'builds' : 'build'} on it`, { hint: `remove ${dependents.toReversed().join(', then ')} first` });
+    return { gone: [label], needed: [] };
   });
 }
 
-async function remove(system: SystemFolder, choose: (labels: string[]) => Promise<string[]>): Promise<Removed> {
+async function remove(system: SystemFolder, choose: (labels: string[]) => Promise<{ gone: string[]; needed: Needed[] }>): Promise<Removed> {
   const held = await system.lock('`pgorbit backup rm`');
   try {
-    const gone = await choose(await system.labels());
-    for (const label of gone) {
+    const { gone, needed } = await choose(await system.labels());
+    // The newest first: an end between leaves none without what it builds on.
+    for (const label of gone.toReversed()) {
       held.lost.throwIfAborted();
       await system.remove(label);
     }
@@ -41,7 +49,7 @@ async function remove(system: SystemFolder, choose: (labels: string[]) => Promis
       await system.store.delete(system.key('wal', name));
       await system.store.delete(system.key('sums', name));
     }
-    return { backups: gone, segments };
+    return { backups: gone, segments, needed };
   } finally {
     await held.release();
   }

@@ -100,10 +100,10 @@ describe('backup.json', () => {
   });
 
   it('has a label that sorts by time', () => {
-    const [early, late] = [labelOf(new Date('2026-01-02T03:04:05.678Z')), labelOf(new Date('2026-11-02T03:04:05Z'))];
-    expect(early).toBe('20260102T030405Z-full');
-    expect([early, late, `${early}-2`, 'data', '.new'].map(isLabel)).toEqual([true, true, true, false, false]);
-    expect(early < late).toBe(true);
+    const [early, next, late] = [labelOf(new Date('2026-01-02T03:04:05.678Z'), 'full'), labelOf(new Date('2026-01-02T03:04:05.678Z'), 'incremental'), labelOf(new Date('2026-11-02T03:04:05Z'), 'full')];
+    expect([early, next]).toEqual(['20260102T030405Z-full', '20260102T030405Z-incremental']);
+    expect([early, next, late, `${early}-2`, 'data', '.new'].map(isLabel)).toEqual([true, true, true, true, false, false]);
+    expect([late, next, early].sort()).toEqual([early, next, late]);
   });
 });
 
@@ -134,7 +134,7 @@ describe('removing', () => {
       await store.put(system.key('wal', name), Buffer.from('wal'));
       await store.put(system.key('sums', name), Buffer.from('sum'));
     }
-    expect(await pruneBackups(system, 1)).toEqual({ backups: ['20260101T000000Z-full'], segments: ['000000010000000000000004'] });
+    expect(await pruneBackups(system, 1)).toEqual({ backups: ['20260101T000000Z-full'], segments: ['000000010000000000000004'], needed: [] });
     expect(await system.labels()).toEqual(['20260102T000000Z-full']);
     expect((await store.list(system.key('wal'))).map(({ key }) => key)).toEqual(['shop-main-7/wal/000000010000000000000005']);
     expect(await store.stat(system.key('sums', '000000010000000000000004'))).toBe(null);
@@ -146,9 +146,21 @@ describe('removing', () => {
     const system = await withBackups(store, [{ label: '20260101T000000Z-full' }, { label: '20260102T000000Z-full', startLsn: '0/500028' }]);
     await store.put(system.key('wal', '000000010000000000000004'), Buffer.from('wal'));
     await store.put(system.key('backups', '20260101T000000Z-full', 'backup.json'), Buffer.from('{}'));
-    expect(await removeBackup(system, '20260102T000000Z-full')).toEqual({ backups: ['20260102T000000Z-full'], segments: [] });
-    expect(await removeBackup(system, '20260101T000000Z-full')).toEqual({ backups: ['20260101T000000Z-full'], segments: [] });
+    expect(await removeBackup(system, '20260102T000000Z-full')).toEqual({ backups: ['20260102T000000Z-full'], segments: [], needed: [] });
+    expect(await removeBackup(system, '20260101T000000Z-full')).toEqual({ backups: ['20260101T000000Z-full'], segments: [], needed: [] });
     expect(await errorOf(removeBackup(system, '20260101T000000Z-full'))).toMatchObject({ code: 'no-such-backup' });
+  });
+
+  it('refuses to remove what another builds on, and keeps it beyond the number that is kept', async () => {
+    const store = await openRepository(join(dir, 'r'), { make: true });
+    const [full, next, last] = ['20260101T000000Z-full', '20260102T000000Z-incremental', '20260103T000000Z-incremental'] as const;
+    const on = (label: string): Pick<BackupInfo, 'kind' | 'parent'> => ({ kind: 'incremental', parent: { label, manifestSha256: 'ab' } });
+    const system = await withBackups(store, [{ label: full }, { label: next, ...on(full) }, { label: last, ...on(next) }]);
+    expect(await errorOf(removeBackup(system, full))).toMatchObject({ code: 'unsafe', message: expect.stringContaining(`${next}, ${last} build on it`), hint: `remove ${last}, then ${next} first` });
+    expect(await pruneBackups(system, 1)).toEqual({ backups: [], segments: [], needed: [{ backup: full, by: [last] }, { backup: next, by: [last] }] });
+    await removeBackup(system, last);
+    await removeBackup(system, next);
+    expect(await removeBackup(system, full)).toMatchObject({ backups: [full] });
   });
 
   it('clears what a killed one left, once nobody is at work', async () => {

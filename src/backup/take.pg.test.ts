@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync, writeSync, closeSync, readSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, connect as connectSocket, type Server } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startLoad } from '../wal/testing/load.ts';
 import { TestPostgres, command, freePort, suiteVersions } from '../wal/testing/postgres.ts';
 import { openRepository, SystemFolder } from './repository.ts';
-import { query, scratch, sourceOf, startCopy, takeOptions } from './testing/server.ts';
 import type { Store } from './store.ts';
+import { flip, query, scratch, sourceOf, startCopy, takeOptions } from './testing/server.ts';
 import { takeBackup } from './take.ts';
 import { verifyStored } from './verify.ts';
 
@@ -19,16 +19,6 @@ afterEach(async () => {
 });
 
 const errorOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'no error', (error: unknown) => error);
-
-/** Changes one bit of the byte at `at`. */
-function flip(file: string, at: number): void {
-  const fd = openSync(file, 'r+');
-  const byte = Buffer.alloc(1);
-  readSync(fd, byte, 0, 1, at);
-  byte[0]! ^= 0x10;
-  writeSync(fd, byte, 0, 1, at);
-  closeSync(fd);
-}
 
 /** What the repository holds that counts as a backup, and what does not. */
 async function contents(store: Store): Promise<{ labels: string[]; folders: string[] }> {

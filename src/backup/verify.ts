@@ -5,6 +5,7 @@ import { verifyBackup, verifyFiles } from '../engine/basebackup/verify.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { parseHistoryFileName } from '../wal/history.ts';
 import { type Chain, walChain } from './chain.ts';
+import { type Generation, checkLineage, generationAt, lineageOf } from './incremental/lineage.ts';
 import type { BackupInfo } from './info.ts';
 import type { SystemFolder } from './repository.ts';
 import { StoredFiles } from './stored-files.ts';
@@ -21,6 +22,8 @@ export interface StoredProblem {
 
 export interface Verdict {
   info: BackupInfo;
+  /** The full backup first, the backup itself last; what is known of it where one is missing. */
+  lineage: readonly Generation[];
   /** Null where it cannot be told which WAL belongs to the backup. */
   chain: Chain | null;
   problems: StoredProblem[];
@@ -33,12 +36,12 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads the whole backup and the WAL that follows it. A file that cannot be checked is a problem too; throws only
+ * Reads the whole backup, all that it builds on, and the WAL that follows it. A file that cannot be checked is a problem too; throws only
  * `no-such-backup`, `backup-damaged` (backup.json itself), that the store cannot be reached, and what the signal was aborted with.
  */
 export async function verifyStored(system: SystemFolder, label: string, options: VerifyOptions = {}): Promise<Verdict> {
   const info = await system.info(label);
-  const problems = await checkData(system, info, options);
+  const { lineage, problems } = await checkAll(system, info, options);
   let chain: Chain | null = null;
   try {
     chain = await chainOf(system, info);
@@ -47,7 +50,31 @@ export async function verifyStored(system: SystemFolder, label: string, options:
     problems.push({ path: system.path('wal'), kind: 'backup', message: error.message });
   }
   if (chain !== null) problems.push(...(await checkArchive(system, info, chain, options)));
-  return { info, chain, problems };
+  return { info, lineage, chain, problems };
+}
+
+/** The files of the backup, and of all that it builds on; whether they fit where each is sound by itself. */
+async function checkAll(system: SystemFolder, info: BackupInfo, options: VerifyOptions): Promise<{ lineage: Generation[]; problems: StoredProblem[] }> {
+  const problems: StoredProblem[] = [];
+  const tried = async <T>(work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof PgorbitError) || (error.code !== 'backup-damaged' && error.code !== 'wal-invalid')) throw error;
+      problems.push({ path: system.path('backups', info.label), kind: 'backup', message: error.message });
+      return null;
+    }
+  };
+  const lineage = (await tried(() => lineageOf(system, info))) ?? [generationAt(system.store, system.key('backups', info.label, 'data'), info)];
+  const total = lineage.reduce((sum, one) => sum + one.info.bytes, 0);
+  let before = 0;
+  for (const one of lineage) {
+    const onProgress = (done: number): void => options.onProgress?.(before + done, Math.max(total, before + done));
+    problems.push(...(await checkData(system, one, { ...options, onProgress })));
+    before += one.info.bytes;
+  }
+  if (lineage.length > 1 && problems.length === 0) await tried(() => checkLineage(lineage));
+  return { lineage, problems };
 }
 
 /** The WAL that follows a backup, by the names of what is there. */
@@ -69,7 +96,7 @@ export async function chainOf(system: SystemFolder, info: BackupInfo): Promise<C
 }
 
 /** Data files against the manifest, the manifest and WAL against backup.json. */
-async function checkData(system: SystemFolder, info: BackupInfo, options: VerifyOptions): Promise<StoredProblem[]> {
+async function checkData(system: SystemFolder, { info }: Generation, options: VerifyOptions): Promise<StoredProblem[]> {
   const { store } = system;
   const data = system.key('backups', info.label, 'data');
   const [dir, local] = [store.path(data), store.local(data)];

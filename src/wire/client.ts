@@ -5,7 +5,7 @@ import { PgorbitError } from '../errors.ts';
 import { parseDataRow, parseError, parseParameterStatus, type ServerError } from './backend.ts';
 import { Fields, MessageSplitter, malformed } from './buffer.ts';
 import { CopyOutSplitter, type OnPiece } from './copy-out.ts';
-import { passwordMessage, query, saslInitial, saslResponse, sslRequest, startup, terminate } from './frontend.ts';
+import { copyData, copyDone, passwordMessage, query, saslInitial, saslResponse, sslRequest, startup, terminate } from './frontend.ts';
 import { SCRAM_SHA_256, ScramClient } from './scram.ts';
 
 export interface ConnectOptions {
@@ -44,6 +44,8 @@ export type Answer = { kind: 'rows'; rows: (string | null)[][] } | { kind: 'copy
 
 /** An upstream that is gone without a word is noticed after twice this: libuv probes ten times, a second apart. */
 const KEEPALIVE_MS = 10_000;
+/** What goes to a server in one message of CopyData. */
+const COPY_IN_BYTES = 64 * 1024;
 
 /** The most that one record of TLS holds (RFC 8446, 5.1). */
 const TLS_RECORD_BYTES = 16 * 1024;
@@ -117,6 +119,23 @@ export class ReplicationClient {
       else if (type === 'Z') {
         if (error) throw error;
         return { kind: 'rows', rows };
+      }
+    }
+  }
+
+  /** Runs a command that takes bytes (CopyIn), and gives it `bytes`. Throws as `command` does. */
+  async copyIn(text: string, bytes: Buffer): Promise<void> {
+    this.write(query(text));
+    let error: UpstreamError | null = null;
+    for (;;) {
+      const { type, payload } = await this.#next();
+      if (type === 'G') {
+        for (let at = 0; at < bytes.length; at += COPY_IN_BYTES) this.write(copyData(bytes.subarray(at, at + COPY_IN_BYTES)));
+        this.write(copyDone());
+      } else if (type === 'E') error = new UpstreamError(this.where, parseError(payload));
+      else if (type === 'Z') {
+        if (error) throw error;
+        return;
       }
     }
   }

@@ -1,4 +1,4 @@
-/** Copies the data of a backup to where a server will run on it. */
+/** Copies the data of a backup to where a server will run on it, file by file. */
 import { chmod, chown, constants, copyFile, mkdir, readdir, stat } from 'node:fs/promises';
 import { syncTree } from '../../engine/files.ts';
 import type { OsUser } from '../../engine/osuser.ts';
@@ -12,6 +12,10 @@ export interface CopyOptions {
   /** Made here; its parent exists. */
   to: string;
   owner: OsUser | null;
+  /** Null for a file that is copied as it is; else its name in the copy, and who makes it. Names are Latin-1. */
+  instead?: (path: string) => { path: string; make: (file: Buffer) => Promise<void> } | null;
+  /** Called for every file that is there. */
+  onFile?: (path: string, info: { size: number; mtimeMs: number }) => void;
   /** Bytes. */
   onProgress: (done: number) => void;
   signal: AbortSignal;
@@ -40,9 +44,15 @@ export async function copyData(options: CopyOptions): Promise<void> {
   const worker = async (): Promise<void> => {
     for (let path = files.pop(); path !== undefined; path = files.pop()) {
       signal.throwIfAborted();
-      await copyFile(inside(from, path), inside(to, path), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-      await give(inside(to, path), 0o600);
-      done += (await stat(inside(to, path))).size;
+      const other = options.instead?.(path) ?? null;
+      const name = other?.path ?? path;
+      const file = inside(to, name);
+      if (other === null) await cloneFile(inside(from, path), file);
+      else await other.make(file);
+      await give(file, 0o600);
+      const info = await stat(file);
+      options.onFile?.(name, info);
+      done += info.size;
       options.onProgress(done);
     }
   };
@@ -57,7 +67,12 @@ export async function copyData(options: CopyOptions): Promise<void> {
   }
 }
 
+/** Shares blocks where the file system can. */
+export function cloneFile(from: Buffer, to: Buffer): Promise<void> {
+  return copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+}
+
 /** Names are bytes, one char each (Latin-1). */
-function inside(dir: string, path: string): Buffer {
+export function inside(dir: string, path: string): Buffer {
   return path === '' ? Buffer.from(dir) : Buffer.concat([Buffer.from(`${dir}/`), Buffer.from(path, 'latin1')]);
 }

@@ -1,16 +1,19 @@
 /** A backup becomes a data directory that a server can be started on, as of the target. */
+import { mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { verifyBackup } from '../../engine/basebackup/verify.ts';
 import type { Engine } from '../../engine/find.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 import { PgorbitError } from '../../errors.ts';
+import { combineBackups } from '../incremental/combine.ts';
+import type { Generation } from '../incremental/lineage.ts';
 import type { BackupInfo } from '../info.ts';
 import type { SystemFolder } from '../repository.ts';
 import { parseLsn } from '../../wal/lsn.ts';
 import { type StoredProblem, type Verdict, verifyStored } from '../verify.ts';
 import { copyData } from './copy.ts';
-import { fetchData } from './fetch.ts';
+import { type FetchOptions, fetchData } from './fetch.ts';
 import { recover } from './recover.ts';
 import { type Target, refuseTarget } from './target.ts';
 
@@ -64,18 +67,40 @@ function damaged({ label }: BackupInfo, message: string): PgorbitError {
 /** @returns the timeline that the restored system begins. */
 export async function restoreData(options: RestoreOptions): Promise<{ timeline: number }> {
   const { system, verdict, dir, user, signal, onProgress } = options;
-  const { info, chain } = verdict;
+  const { lineage, chain } = verdict;
   if (chain === null) throw new PgorbitError('internal', 'a restore without a look at the WAL');
   const dataDir = join(dir, 'data');
-  const data = system.key('backups', info.label, 'data');
-  const from = system.store.local(data);
-  const copying = { to: dataDir, owner: user, signal, onProgress: (done: number) => onProgress({ step: 'copy', done, total: Math.max(done, info.bytes) }) };
-  if (from === null) await fetchData({ ...copying, store: system.store, from: data, folders: info.folders ?? [] });
-  else await copyData({ ...copying, from });
+  // An incremental backup has about as much as the largest on the way to it.
+  const bytes = Math.max(...lineage.map(({ info }) => info.bytes));
+  await makeData(system, lineage, { to: dataDir, owner: user, signal, onProgress: (done) => onProgress({ step: 'copy', done, total: Math.max(done, bytes) }) });
   const [broken] = await verifyBackup(dataDir, { signal });
   if (broken !== undefined) throw new PgorbitError('operation-failed', `the copy in ${dataDir} differs from the backup: ${broken.message}`, { hint: 'check the disk and the memory of this host' });
   return recover({
     engine: options.engine, dataDir, exchangeDir: join(dir, 'restore'), logFile: options.logFile, user, system, chain, target: options.target, superuser: options.superuser, settle: options.settle, signal,
     onProgress: (done, total) => onProgress({ step: 'replay', done, total }),
   });
+}
+
+/** Out of a store that is no folder, all of a lineage is fetched first, beside the data. */
+async function makeData(system: SystemFolder, lineage: readonly Generation[], target: Pick<FetchOptions, 'to' | 'owner' | 'signal' | 'onProgress'>): Promise<void> {
+  const { store } = system;
+  const keyOf = ({ info }: Generation): string => system.key('backups', info.label, 'data');
+  const last = lineage.at(-1)!;
+  const local = store.local(keyOf(last));
+  if (local !== null) return lineage.length > 1 ? combineBackups({ ...target, lineage }) : copyData({ ...target, from: local });
+  const fetch = (one: Generation, to: string): Promise<void> => fetchData({ ...target, to, store, from: keyOf(one), folders: one.info.folders ?? [] });
+  if (lineage.length === 1) return fetch(last, target.to);
+  const aside = `${target.to}.fetched`;
+  try {
+    await mkdir(aside, { mode: 0o700 });
+    const fetched: Generation[] = [];
+    for (const one of lineage) {
+      const dir = join(aside, one.info.label);
+      await fetch(one, dir);
+      fetched.push({ ...one, dir });
+    }
+    await combineBackups({ ...target, lineage: fetched });
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
 }

@@ -1,5 +1,5 @@
 /** For tests: a repository in a scratch folder, and backups of throw-away servers into it. */
-import { appendFileSync, rmSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { postgresOsUser } from '../../engine/osuser.ts';
@@ -20,7 +20,7 @@ export function scratch(cleanup: (() => unknown)[]): string {
 export async function takeOptions(server: TestPostgres, cleanup: (() => unknown)[], more: Partial<TakeOptions> = {}): Promise<TakeOptions> {
   return {
     store: more.store ?? (await openRepository(join(scratch(cleanup), 'repository'), { make: true })),
-    cluster: 'shop', group: 'main', source: sourceOf(server), owner: await postgresOsUser(), checkpoint: 'fast', rate: null, settings: { work_mem: '8MB' },
+    cluster: 'shop', group: 'main', source: sourceOf(server), owner: await postgresOsUser(), checkpoint: 'fast', incremental: null, rate: null, settings: { work_mem: '8MB' },
     serverNow: async () => new Date(await server.value("select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.USZ')")),
     onProgress: () => {}, signal: NEVER, ...more,
   };
@@ -43,6 +43,16 @@ export async function startCopy(version: number, data: string, cleanup: (() => u
   cleanup.push(() => command(pgCtl, ['-D', copy, '-m', 'immediate', '-w', 'stop']).catch(() => {}));
   await command(pgCtl, ['-D', copy, '-l', join(dir, 'log'), '-w', '-t', '60', 'start']);
   return { port, data: copy };
+}
+
+/** Changes one bit of the byte at `at`. */
+export function flip(file: string, at: number): void {
+  const fd = openSync(file, 'r+');
+  const byte = Buffer.alloc(1);
+  readSync(fd, byte, 0, 1, at);
+  byte[0]! ^= 0x10;
+  writeSync(fd, byte, 0, 1, at);
+  closeSync(fd);
 }
 
 /** Rows of a server on this machine that trusts us. */

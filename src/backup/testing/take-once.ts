@@ -6,7 +6,7 @@ import { takeBackup, type TakeOptions } from '../take.ts';
 const input = JSON.parse(await text(process.stdin)) as Pick<TakeOptions, 'source' | 'owner' | 'rate'> & { repository: string };
 let told = false;
 await takeBackup({
-  ...input, store: await openRepository(input.repository), cluster: 'shop', group: 'main', checkpoint: 'fast', settings: {}, serverNow: async () => new Date(), signal: new AbortController().signal,
+  ...input, store: await openRepository(input.repository), cluster: 'shop', group: 'main', checkpoint: 'fast', incremental: null, settings: {}, serverNow: async () => new Date(), signal: new AbortController().signal,
   onProgress: ({ step, done }) => {
     if (step !== 'copy' || done === 0 || told) return;
     told = true;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { GroupStatus, MemberStatus } from '../../agent/api.ts';
 import type { BackupInfo } from '../../backup/info.ts';
 import { loadManifest } from '../../manifest/load.ts';
+import { plainBackup, renderBackups } from './print.ts';
 import { describeCopy } from './progress.ts';
 import { restoredManifest } from './restored.ts';
 import { chooseSource, chooseWalSource } from './source.ts';
@@ -59,5 +60,19 @@ describe('restoredManifest', () => {
     const loaded = loadManifest(text, { file: 'x', baseDir: '/' });
     expect(loaded).toMatchObject({ ok: true, spec: { cluster: 'rescue', engine: { version: 18 }, groups: { main: { storage: 'local', settings, members: { n1: { role: 'primary', port: 5444, path: null } } } } } });
     expect(loadManifest(restoredManifest({ cluster: 'rescue', info: { ...info, settings: {} }, target: 'x', port: null }), { file: 'x', baseDir: '/' })).toMatchObject({ ok: true });
+  });
+});
+
+describe('renderBackups', () => {
+  const info = (label: string, bytes: number, parent?: string): BackupInfo =>
+    ({ label, bytes, cluster: 'shop', group: 'main', source: 'n1', version: '18.4', stoppedAt: '', stopLsn: '0/3', ...(parent === undefined ? {} : { parent: { label: parent, manifestSha256: '' } }) }) as BackupInfo;
+  const [full, next] = [info('a', 40 << 20), info('b', 2 << 20, 'a')];
+  it('says on what a backup builds, its size, and that of all together', () => {
+    const table = renderBackups([{ info: full, chain: null, lineage: [full] }, { info: next, chain: null, lineage: [full, next] }, { info: next, chain: null, lineage: null }]).split('\n');
+    expect(table[1]).toMatch(/40(\.0)? MB +0\/3/);
+    expect(table[2]).toMatch(/2(\.0)? MB +a +42(\.0)? MB in 2 +0\/3/);
+    expect(table[3]).toMatch(/2(\.0)? MB +a +broken +0\/3/);
+    expect(plainBackup({ info: next, chain: null, lineage: [full, next] })).toMatchObject({ lineage: ['a', 'b'], bytesInAll: 42 << 20 });
+    expect(plainBackup({ info: next, chain: null, lineage: null })).toMatchObject({ lineage: null, bytesInAll: null });
   });
 });

@@ -8,6 +8,8 @@ export interface Listed {
   info: BackupInfo;
   /** To where a restore of it can come, or null where its WAL can't be judged. */
   chain: Chain | null;
+  /** The full backup first, itself last; null where one is missing. */
+  lineage: BackupInfo[] | null;
 }
 
 export function renderBackups(listed: readonly Listed[]): string {
@@ -19,6 +21,8 @@ export function renderBackups(listed: readonly Listed[]): string {
       { title: 'version', value: ({ info }) => info.version },
       { title: 'ended', value: ({ info }) => info.stoppedAt },
       { title: 'size', value: ({ info }) => formatBytes(info.bytes), align: 'right' },
+      { title: 'builds on', value: ({ info }) => info.parent?.label ?? '' },
+      { title: 'in all', value: ({ info, lineage }) => (info.parent === undefined ? '' : lineage === null ? 'broken' : `${formatBytes(bytesOf(lineage))} in ${lineage.length}`), align: 'right' },
       { title: 'consistent at', value: ({ info }) => info.stopLsn },
       { title: 'wal to', value: ({ chain }) => (chain === null ? '?' : formatLsn(chain.end)) },
       { title: 'missing', value: ({ chain }) => (chain === null || chain.missing.length === 0 ? '' : `${chain.missing[0]}${chain.missing.length > 1 ? ` and ${chain.missing.length - 1} more` : ''}`) },
@@ -27,4 +31,6 @@ export function renderBackups(listed: readonly Listed[]): string {
   );
 }
 
-export const plainBackup = ({ info, chain }: Listed): object => ({ ...info, walTo: chain === null ? null : formatLsn(chain.end), walTimeline: chain?.history.timeline ?? null, walMissing: chain?.missing ?? [] });
+const bytesOf = (lineage: readonly BackupInfo[]): number => lineage.reduce((sum, { bytes }) => sum + bytes, 0);
+
+export const plainBackup = ({ info, chain, lineage }: Listed): object => ({ ...info, lineage: lineage?.map(({ label }) => label) ?? null, bytesInAll: lineage === null ? null : bytesOf(lineage), walTo: chain === null ? null : formatLsn(chain.end), walTimeline: chain?.history.timeline ?? null, walMissing: chain?.missing ?? [] });

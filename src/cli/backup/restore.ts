@@ -78,7 +78,8 @@ async function makeData(context: Context, wish: RestoreWish, { spec, verdict, se
   const marker: Marker = { format: 1, clusterId, cluster: spec.cluster, group: group.name, member: member.name, incarnation: 0, term: 0, systemIdentifier: null, madeAt: new Date().toISOString() };
   await (await openVolume(dirname(place.dir), 'copy')).createMember(place.dir, marker);
   await chmod(place.dir, 0o755);
-  progress.step(`copy ${info.label} (${formatBytes(info.bytes)})`);
+  const bytes = formatBytes(verdict.lineage.reduce((sum, one) => sum + one.info.bytes, 0));
+  progress.step(verdict.lineage.length === 1 ? `copy ${info.label} (${bytes})` : `combine ${info.label} with what it builds on (${bytes} in ${verdict.lineage.length} backups)`);
   let replaying = false;
   await restoreData({
     system, verdict, target, engine, user, dir: place.dir, logFile: place.logFile, superuser: secrets.agent.user, signal: context.signal,

@@ -19,6 +19,8 @@ export interface TakeWish {
   /** `primary`, `replica` or a member's name. */
   source: string;
   checkpoint: 'fast' | 'spread';
+  /** As in TakeOptions. */
+  incremental: { from: string | null } | null;
   /** Bytes a second. */
   rate: number | null;
 }
@@ -36,10 +38,11 @@ export async function takeOf(context: Context, cluster: Cluster, wish: TakeWish)
   let from = 0;
   try {
     const made = await takeBackup({
-      store: wish.store, cluster: cluster.name, group: name, owner: await postgresOsUser(), checkpoint: wish.checkpoint, rate: wish.rate,
+      store: wish.store, cluster: cluster.name, group: name, owner: await postgresOsUser(), checkpoint: wish.checkpoint, incremental: wish.incremental, rate: wish.rate,
       source: { member: member.name, host: member.address, port: member.port, ...secrets.replication },
       settings: document?.spec.groups[name]?.settings ?? {},
       serverNow: () => serverNow(sql),
+      onParent: ({ label }) => progress.step(`copy what changed since ${label}`),
       onProgress: (now) => {
         if (now.step === 'copy' && from === 0) from = performance.now();
         progress.detail(describeCopy(now, performance.now() - from));

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { pruneBackups, removeBackup, type Removed } from '../../backup/remove.ts';
 import { SystemFolder, chooseSystem, systemsOf } from '../../backup/repository.ts';
+import { lineageOf } from '../../backup/incremental/lineage.ts';
 import { chainOf, verifyStored } from '../../backup/verify.ts';
 import { PgorbitError } from '../../errors.ts';
 import { formatLsn } from '../../wal/lsn.ts';
@@ -17,21 +18,27 @@ interface TakeOptions extends RepositoryOptions {
   source?: string;
   rate?: string;
   checkpoint?: string;
+  incremental?: boolean;
+  from?: string;
 }
 
 export const define: Define = (command, declare) => {
   repositoryOptions(command.argument('[group]', 'the group (default: the only one)'), '--to')
     .option('--source <member>', 'whom to copy: primary (the default), replica, or a member')
+    .option('--incremental', 'only what changed since an earlier backup (PostgreSQL 17 and later, with summarize_wal = on)')
+    .option('--from <backup>', 'with --incremental: the backup to build on (default: the newest that is whole)')
     .option('--rate <size>', 'copy no faster than this a second, such as 50MB')
     .option('--checkpoint <pace>', 'fast (the default) begins at once; spread spares the source, and waits up to checkpoint_timeout');
-  declare<TakeOptions>(command, 'pgorbit backup --to /srv/backups\npgorbit backup --to s3://backups/shop --source replica --rate 50MB', async (context, [group], options) => {
+  declare<TakeOptions>(command, 'pgorbit backup --to /srv/backups\npgorbit backup --to s3://backups/shop --source replica --rate 50MB\npgorbit backup --incremental --to /srv/backups', async (context, [group], options) => {
     const checkpoint = options.checkpoint ?? 'fast';
     if (checkpoint !== 'fast' && checkpoint !== 'spread') throw new PgorbitError('usage', `--checkpoint is ${JSON.stringify(checkpoint)}`, { hint: 'it may be fast or spread' });
+    if (options.from !== undefined && options.incremental !== true) throw new PgorbitError('usage', '--from names the backup that an incremental one builds on', { hint: 'add --incremental, or leave --from out' });
+    const incremental = options.incremental === true ? { from: options.from ?? null } : null;
     const rate = options.rate === undefined ? null : parseSize(options.rate, '--rate');
     await withCluster(context, async (cluster) => {
       const store = await repositoryOf(context, '--to', options.to, options, true);
-      const { system, info } = await takeOf(context, cluster, { store, group, source: options.source ?? 'primary', checkpoint, rate });
-      context.out.text(`${info.label}: ${formatBytes(info.bytes)} of ${info.source} (PostgreSQL ${info.version}), consistent at ${info.stopLsn} on timeline ${info.timeline}.\n`);
+      const { system, info } = await takeOf(context, cluster, { store, group, source: options.source ?? 'primary', checkpoint, incremental, rate });
+      context.out.text(`${info.label}: ${formatBytes(info.bytes)}${info.parent === undefined ? '' : ` that changed since ${info.parent.label},`} of ${info.source} (PostgreSQL ${info.version}), consistent at ${info.stopLsn} on timeline ${info.timeline}.\n`);
       context.out.document({ repository: store.where, path: system.path('backups', info.label), data: system.dataDir(info.label), backup: info });
     });
   });
@@ -77,13 +84,15 @@ function list(command: Command, declare: Declare): void {
     const damaged: { path: string; message: string }[] = [];
     for (const system of systems) {
       for (const label of await system.labels()) {
-        try {
-          const info = await system.info(label);
-          listed.push({ info, chain: await chainOf(system, info).catch(() => null) });
-        } catch (error) {
+        const tell = (error: unknown): null => {
           if (!(error instanceof PgorbitError) || error.code !== 'backup-damaged') throw error;
           damaged.push({ path: system.path('backups', label), message: error.message });
-        }
+          return null;
+        };
+        const info = await system.info(label).catch(tell);
+        if (info === null) continue;
+        const lineage = await lineageOf(system, info).catch(tell);
+        listed.push({ info, chain: await chainOf(system, info).catch(() => null), lineage: lineage?.map((one) => one.info) ?? null });
       }
     }
     context.out.text(listed.length === 0 ? `${store.where} holds no backup.\n` : renderBackups(listed));
@@ -98,14 +107,16 @@ function verify(command: Command, declare: Declare): void {
     const system = await chooseSystem(await repositoryOf(context, '--from', options.from, options), context.wantedCluster);
     const label = await labelOf(system, wanted);
     context.progress.step(`read backup ${label}`);
-    const { info, chain, problems } = await verifyStored(system, label, {
+    const { info, lineage, chain, problems } = await verifyStored(system, label, {
       signal: context.signal,
       onProgress: (done, total) => context.progress.detail(`${formatBytes(done)} of ${formatBytes(total)}`),
     });
     context.progress.done();
     const sound = problems.length === 0;
-    context.out.text(sound ? `${label} is ${context.style.green('sound')}; with its WAL it can be restored to any moment from ${info.stopLsn} to ${formatLsn(chain!.end)}.\n` : `${label} is ${context.style.red('damaged')}:\n${problems.map(({ message }) => `  ${message}\n`).join('')}`);
-    context.out.document({ backup: info, sound, problems, walTo: chain === null ? null : formatLsn(chain.end) });
+    const others = lineage.slice(0, -1).map((one) => one.info.label);
+    const builds = others.length === 0 ? '' : `, and so is what it builds on, ${others.join(', ')}`;
+    context.out.text(sound ? `${label} is ${context.style.green('sound')}${builds}; with its WAL it can be restored to any moment from ${info.stopLsn} to ${formatLsn(chain!.end)}.\n` : `${label} is ${context.style.red('damaged')}:\n${problems.map(({ message }) => `  ${message}\n`).join('')}`);
+    context.out.document({ backup: info, lineage: lineage.map((one) => one.info.label), sound, problems, walTo: chain === null ? null : formatLsn(chain.end) });
     if (!sound) throw new PgorbitError('backup-damaged', problems[0]!.message, { hint: 'take a new backup now; another may be sound: `pgorbit backup ls`' });
   });
 }
@@ -118,6 +129,7 @@ function remove(command: Command, declare: Declare): void {
     context.progress.step('remove');
     const removed: Removed = label === undefined ? await pruneBackups(system, parseCount(options.keep ?? '', '--keep', 1, 1_000_000)) : await removeBackup(system, label);
     context.progress.done();
+    for (const { backup, by } of removed.needed) context.progress.note(`${backup} stays: ${by.join(', ')} ${by.length === 1 ? 'builds' : 'build'} on it`);
     context.out.text(removed.backups.length === 0 ? 'There was nothing to remove.\n' : `Removed ${removed.backups.join(', ')}, and ${removed.segments.length} WAL segments that only they needed.\n`);
     context.out.document(removed);
   });

@@ -30,6 +30,12 @@ export interface BaseBackupOptions {
    */
   wal: boolean;
   label: string;
+  /**
+   * The backup_manifest of an earlier backup: files that changed since in some blocks only come as `INCREMENTAL.` and their
+   * name, with those blocks. PostgreSQL 17 and later, with summarize_wal. The server's refusal is an UpstreamError of state
+   * NOT_IN_PREREQUISITE_STATE.
+   */
+  parentManifest?: Buffer;
   /** Bytes, about once a second; `total` is an estimate and never less than `done`. */
   onProgress: (progress: BaseBackupProgress) => void;
   signal: AbortSignal;
@@ -55,6 +61,8 @@ export interface BaseBackupResult {
 
 const CONNECT_MS = 10_000;
 const READ_BYTES = 256 * 1024;
+/** SQLSTATE of what a server cannot do in its present state ("PostgreSQL Error Codes"). */
+export const NOT_IN_PREREQUISITE_STATE = '55000';
 /** The server computes it in hardware, and of all that a manifest knows it costs least here too. */
 const CHECKSUMS = 'CRC32C';
 
@@ -126,7 +134,9 @@ async function beginBackup(options: BaseBackupOptions, client: ReplicationClient
   // Without it a copy of hours fails at its end, because the WAL of its beginning is gone. The slot ends with the connection.
   // Names that begin with pgorbit_ are the members': an agent drops those that it does not know, and cuts who uses them.
   if (options.wal) await client.command(`CREATE_REPLICATION_SLOT "copy_${randomBytes(6).toString('hex')}" TEMPORARY PHYSICAL ( RESERVE_WAL )`);
-  const answer = await client.command(baseBackupCommand({ ...options, checksums: CHECKSUMS }));
+  const { parentManifest } = options;
+  if (parentManifest !== undefined) await client.copyIn('UPLOAD_MANIFEST', parentManifest);
+  const answer = await client.command(baseBackupCommand({ ...options, checksums: CHECKSUMS, incremental: parentManifest !== undefined }));
   if (answer.kind !== 'copy-out') throw new PgorbitError('operation-failed', `${client.where} does not answer BASE_BACKUP with a copy`, { hint: 'is this a PostgreSQL server of version 15 to 18?' });
   return parseBegin(answer.rows);
 }

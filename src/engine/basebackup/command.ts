@@ -13,6 +13,8 @@ export interface CommandOptions {
   wal: boolean;
   label: string;
   checksums: ChecksumAlgorithm;
+  /** Only what changed since the backup whose manifest was uploaded (PostgreSQL 17 and later). */
+  incremental: boolean;
 }
 
 /**
@@ -30,6 +32,7 @@ export function baseBackupCommand(options: CommandOptions): string {
     "MANIFEST 'yes'",
     `MANIFEST_CHECKSUMS '${options.checksums}'`,
   ];
+  if (options.incremental) list.push('INCREMENTAL');
   if (options.rate !== null) {
     const kilobytes = Math.max(RATE.least, Math.round(options.rate / 1024));
     if (kilobytes <= RATE.most) list.push(`MAX_RATE ${kilobytes}`);

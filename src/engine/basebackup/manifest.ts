@@ -1,4 +1,5 @@
-/** Reads backup_manifest (documentation, "Backup Manifest Format"; src/common/parse_manifest.c). */
+/** Reads and writes backup_manifest (documentation, "Backup Manifest Format"; src/common/parse_manifest.c). */
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { PgorbitError } from '../../errors.ts';
@@ -15,10 +16,15 @@ export interface ManifestFile {
 }
 
 export interface Manifest {
+  /** Decimal; null before PostgreSQL 17, which does not write it. */
+  systemIdentifier: string | null;
   files: ReadonlyMap<string, ManifestFile>;
   /** What must be replayed before the backup is consistent. */
   walRanges: readonly { timeline: number; startLsn: string; endLsn: string }[];
 }
+
+const HEAD_BYTES = 200;
+const SYSTEM = /^\s*\{\s*"PostgreSQL-Backup-Manifest-Version"\s*:\s*2\s*,\s*"System-Identifier"\s*:\s*(\d+)/;
 
 const hex = z.string().regex(/^([0-9a-fA-F]{2})+$/);
 const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/i);
@@ -57,8 +63,34 @@ export function parseManifest(bytes: Buffer): Manifest {
     if (files.has(path)) throw damaged(`it names ${path} twice`);
     files.set(path, { path, size: entry.Size, checksum: checksumOf(path, name, checksum) });
   }
+  // Read from the text: it may be larger than a number of JSON.parse() can be. The members come in this order always.
+  const systemIdentifier = SYSTEM.exec(bytes.toString('latin1', 0, HEAD_BYTES))?.[1] ?? null;
   const walRanges = parsed.data['WAL-Ranges'].map((range) => ({ timeline: range.Timeline, startLsn: range['Start-LSN'], endLsn: range['End-LSN'] }));
-  return { files, walRanges };
+  return { systemIdentifier, files, walRanges };
+}
+
+export interface WrittenFile extends ManifestFile {
+  /** ms since 1970. */
+  modifiedMs: number;
+}
+
+/** A manifest as PostgreSQL 17 and later write it (backend/backup/backup_manifest.c). */
+export function formatManifest(manifest: { systemIdentifier: string; files: readonly WrittenFile[]; walRanges: Manifest['walRanges'] }): Buffer {
+  const files = manifest.files.map(({ path, size, modifiedMs, checksum }) => {
+    const parts = [nameOf(path), `"Size": ${size}`, `"Last-Modified": "${new Date(modifiedMs).toISOString().slice(0, 19).replace('T', ' ')} GMT"`];
+    if (checksum !== null) parts.push(`"Checksum-Algorithm": "${checksum.algorithm}"`, `"Checksum": "${checksum.hex}"`);
+    return `{ ${parts.join(', ')} }`;
+  });
+  const ranges = manifest.walRanges.map(({ timeline, startLsn, endLsn }) => `{ "Timeline": ${timeline}, "Start-LSN": "${startLsn}", "End-LSN": "${endLsn}" }`);
+  const head = `{ "PostgreSQL-Backup-Manifest-Version": 2,\n"System-Identifier": ${manifest.systemIdentifier},\n`;
+  const body = Buffer.from(`${head}"Files": [\n${files.join(',\n')}\n],\n"WAL-Ranges": [\n${ranges.join(',\n')}\n],\n`);
+  return Buffer.concat([body, Buffer.from(`"Manifest-Checksum": "${createHash('sha256').update(body).digest('hex')}"}\n`)]);
+}
+
+/** A name that is no UTF-8 is written in hexadecimal. */
+function nameOf(path: string): string {
+  const bytes = Buffer.from(path, 'latin1');
+  return isUtf8(bytes) ? `"Path": ${JSON.stringify(bytes.toString('utf8'))}` : `"Encoded-Path": "${bytes.toString('hex')}"`;
 }
 
 function checksumOf(path: string, name: string | undefined, checksum: string | undefined): ManifestFile['checksum'] {
