@@ -5,6 +5,7 @@ import { chainOf, verifyStored } from '../../backup/verify.ts';
 import { PgorbitError } from '../../errors.ts';
 import { formatLsn } from '../../wal/lsn.ts';
 import { archiveOf, forgetArchive } from '../backup/archive.ts';
+import { archivedTo, refuseArchived } from '../backup/archived.ts';
 import { type Listed, plainBackup, renderBackups } from '../backup/print.ts';
 import { repositoryOf } from '../backup/repository.ts';
 import { takeOf } from '../backup/take.ts';
@@ -22,7 +23,7 @@ interface TakeOptions {
 export const define: Define = (command, declare) => {
   command
     .argument('[group]', 'the group (default: the only one)')
-    .option('--to <folder>', 'the repository (default: PGORBIT_BACKUPS)')
+    .option('--to <folder>', 'the repository (default: where the WAL of the group is archived, else PGORBIT_BACKUPS)')
     .option('--source <member>', 'whom to copy: primary (the default), replica, or a member')
     .option('--rate <size>', 'copy no faster than this a second, such as 50MB')
     .option('--checkpoint <pace>', 'fast (the default) begins at once; spread spares the source, and waits up to checkpoint_timeout');
@@ -31,7 +32,7 @@ export const define: Define = (command, declare) => {
     if (checkpoint !== 'fast' && checkpoint !== 'spread') throw new PgorbitError('usage', `--checkpoint is ${JSON.stringify(checkpoint)}`, { hint: 'it may be fast or spread' });
     const rate = options.rate === undefined ? null : parseSize(options.rate, '--rate');
     await withCluster(context, async (cluster) => {
-      const store = await repositoryOf(context, '--to', options.to, true);
+      const store = await repositoryOf(context, '--to', options.to ?? (await archivedTo(context, cluster, group)), true);
       const { system, info } = await takeOf(context, cluster, { store, group, source: options.source ?? 'primary', checkpoint, rate });
       context.out.text(`${info.label}: ${formatBytes(info.bytes)} of ${info.source} (PostgreSQL ${info.version}), consistent at ${info.stopLsn} on timeline ${info.timeline}.\n`);
       context.out.document({ repository: store.where, path: system.path('backups', info.label), data: system.dataDir(info.label), backup: info });
@@ -64,6 +65,7 @@ function archive(command: Command, declare: Declare): void {
         context.out.text(members.length === 0 ? 'No member keeps WAL for this archive.\n' : `${members.join(', ')} keeps no WAL for this archive any more.\n`);
         return context.out.document({ repository: store.where, members });
       }
+      await refuseArchived(context, cluster, group, store.where);
       await archiveOf(context, cluster, { store, group, source });
       context.progress.done();
       context.out.document({ repository: store.where });
