@@ -9,7 +9,7 @@ export function checkArchives({ spec, sound }: Subject): Problem[] {
   return Object.values(spec.groups).flatMap((group) => {
     const at = ['groups', group.name, 'archive'];
     if (group.archive === null || !sound(...at)) return [];
-    return [...checkPlace(spec, group.archive, at), ...checkSource(group, group.archive, at), ...checkHosts(group, group.archive, at, sound)];
+    return [...checkPlace(spec, group.archive, at), ...(sound(...at, 'source') ? checkSource(group, group.archive, at) : []), ...checkHosts(group, group.archive, at, sound)];
   });
 }
 

@@ -118,7 +118,7 @@ const Archive = z.union([repository, mapping('a repository, or `{ to, source, fl
     .describe('Whose WAL is archived: primary, logger, replica; while none of them is well, the primary. Default: logger where the group has one, else primary.').optional(),
   flush: quantity(parseDuration, formatDuration, 'a time with its unit: `1s`', 100, HOUR, `How often what has arrived of the unfinished segment is made durable there. Default ${formatDuration(ARCHIVE.flushMs)}; ${formatDuration(ARCHIVE.objectStoreFlushMs)} where it is no folder.`).optional(),
   hosts: z.array(name('host'), { error: 'a list of hosts: `[h1, h2]`' }).min(1, { error: 'at least one host' }).describe('The hosts that may archive. Default: all that have a member of the group.').optional(),
-})], { error: 'a repository, or `{ to, source, flush, hosts }`' }).describe("Where the group's WAL is archived, by the cluster itself. Default: nowhere.");
+})], { error: 'a repository, or `{ to, source, flush, hosts }`' });
 
 const Group = mapping('a group: `storage`, `volume`, `members`', {
   storage: z.enum(['shared', 'local'], { error: 'a kind of storage' })
@@ -144,7 +144,7 @@ const Group = mapping('a group: `storage`, `volume`, `members`', {
   without_majority: z.enum(['stop', 'run'], { error: 'what a primary does without a majority of the agents' })
     .describe(`What a healthy primary on local storage does when its agent has lost the majority of the agents. Default ${GROUP.withoutMajority}.`).optional(),
   logger: Logger.nullable().describe(LOGGER).optional(),
-  archive: Archive.optional(),
+  archive: Archive.nullable().describe("Where the group's WAL is archived, by the cluster itself. Default: nowhere.").optional(),
   // Empty once every line of it is a comment.
   settings: Settings.nullable().describe(SETTINGS).optional(),
   members: named(NAME, Member, byName, 'The members by name; exactly one is the primary.'),
