@@ -36,6 +36,8 @@ const LONG_MS = 10_000;
 class Archiver {
   process: Companion | null = null;
   status: ArchiverStatus | null = null;
+  /** The number of the assignment. */
+  epoch = 0;
   error: ErrorReport | null = null;
   /** performance.now() when it was started or found, and from when on it may be started again. */
   since = 0;
@@ -74,7 +76,7 @@ export class HostArchivers {
 
   reports(): ArchiveReport[] {
     const { host } = this.#options;
-    return [...this.#archivers].map(([group, { process, status, error }]) => reportOf({ group, host, pid: process?.id.pid ?? null, status, error, now: Date.now() }));
+    return [...this.#archivers].map(([group, { epoch, process, status, error }]) => reportOf({ group, host, epoch, pid: process?.id.pid ?? null, status, error, now: Date.now() }));
   }
 
   /** Lets go of the processes, which go on; with `halt` they end. The loop must have ended. */
@@ -131,6 +133,7 @@ export class HostArchivers {
     if (!this.#current || view.secrets === null) return;
     const record = view.groups.get(group)?.record;
     const wanted = archiverFile({ cluster, clusterId: view.cluster!.document.id, host, record, spec: view.cluster!.document.spec.groups[group], account: view.secrets.replication });
+    archiver.epoch = wanted?.epoch ?? 0;
     const step = archiverStep(wanted, await readConfig(dir), archiver.process !== null);
     if (step === 'stop' && archiver.process !== null) {
       await stopArchiver(archiver.process);

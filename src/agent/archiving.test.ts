@@ -45,7 +45,7 @@ describe('what an archiver is to do', () => {
 const status = (patch: Partial<ArchiverStatus> = {}): ArchiverStatus => ({
   pid: 7, epoch: 1, at: 10_000, state: 'streaming', source: 'n3', timeline: 1, lsn: '0/100', segment: 'S', currentAt: 9_000, error: null, gap: null, ...patch,
 });
-const report = (patch: Partial<ReportInput> = {}): ArchiveReport => reportOf({ group: 'main', host: 'h1', pid: 7, status: status(), error: null, now: 10_400, ...patch });
+const report = (patch: Partial<ReportInput> = {}): ArchiveReport => reportOf({ group: 'main', host: 'h1', epoch: 1, pid: 7, status: status(), error: null, now: 10_400, ...patch });
 
 describe('what is said of an archiver', () => {
   it('is how far it is, and how old what it lacks', () => {
@@ -57,6 +57,8 @@ describe('what is said of an archiver', () => {
   it('is that it does not run, with how far it was', () => {
     expect(report({ pid: null, now: 20_000, error: { code: 'permission', message: 'no' } })).toMatchObject({ state: 'stopped', lsn: '0/100', behindMs: 11_000, error: { message: 'no' } });
     expect(report({ pid: 8 })).toMatchObject({ state: 'starting' });
+    // What was archived elsewhere before says nothing of this repository.
+    expect(report({ epoch: 2, pid: 8 })).toMatchObject({ state: 'starting', epoch: 2, lsn: null, behindMs: null });
   });
 
   it('is that it hangs', () => {

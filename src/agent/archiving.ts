@@ -37,7 +37,10 @@ const fixed = ({ cluster, clusterId, group, epoch, to }: ArchiverFile): string =
 export interface ReportInput {
   group: string;
   host: string;
+  /** Of the assignment that this host has. */
+  epoch: number;
   pid: number | null;
+  /** As it was written last, perhaps for an earlier assignment. */
   status: ArchiverStatus | null;
   /** Why it does not run. */
   error: ErrorReport | null;
@@ -48,11 +51,12 @@ export interface ReportInput {
 /** A status that was not written anew for so long: the process hangs, for its disk, say. ms */
 const SILENT_MS = 15_000;
 
-export function reportOf({ group, host, pid, status, error, now }: ReportInput): ArchiveReport {
+export function reportOf({ group, host, epoch, pid, status: last, error, now }: ReportInput): ArchiveReport {
+  const status = last?.epoch === epoch ? last : null;
   const own = status !== null && status.pid === pid;
   const silent = own && now - status.at > SILENT_MS;
   return {
-    group, host, epoch: status?.epoch ?? 0, pid,
+    group, host, epoch, pid,
     state: pid === null ? 'stopped' : !own ? 'starting' : silent ? 'waiting' : status.state,
     source: status?.source ?? null, timeline: status?.timeline ?? null, lsn: status?.lsn ?? null, segment: status?.segment ?? null,
     behindMs: behind(status, own && !silent, now),

@@ -403,7 +403,7 @@ export interface MemberReport {
 export interface ArchiveReport {
   group: string;
   host: string;
-  /** Of the assignment that the process works for; 0 while there is none. */
+  /** Of the assignment that this is about; 0 while the agent knows of none. */
   epoch: number;
   pid: number | null;
   /** `waiting`: nothing comes, `error` says why; `stopped`: the process does not run. */

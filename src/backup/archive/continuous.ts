@@ -107,16 +107,17 @@ class Continuous {
   async session(source: ArchiveOrders['sources'][number]): Promise<boolean> {
     const { signal, orders, now } = this.#options;
     const began = now();
+    const { flushMs } = orders();
     const cut = new AbortController();
     const watch = setInterval(() => {
-      if (!isRightful(source, orders().sources, now() - began)) cut.abort();
+      if (!isRightful(source, orders().sources, now() - began) || orders().flushMs !== flushMs) cut.abort();
     }, LOOK_MS);
     let streamed = false;
     try {
       this.#store ??= await this.#options.open(this.#held === null);
       await archiveSession({
         source, slot: source.slot === null ? null : { name: source.slot, make: false }, signal: AbortSignal.any([signal, cut.signal]), now: () => performance.now(),
-        flushMs: orders().flushMs,
+        flushMs,
         start: this.#missing.start(orders().sources.map(({ member }) => member)),
         open: (identity) => this.#open(identity),
         wanted: async () => (this.#system === null ? null : newestBackupEnd(this.#system)),

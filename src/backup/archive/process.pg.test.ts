@@ -1,4 +1,5 @@
 /** The archiver as a process of its own, as an agent runs it. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -90,6 +91,7 @@ describe.each(suiteVersions(18))('an archiver of PostgreSQL %i', (version) => {
   const whole = (names: string[]): void => expect(numbers(names)).toEqual(numbers(names).map((_, i) => numbers(names)[0]! + i));
 
   it('archives what is written, as the server has it, by its slot, and says how far it is', async () => {
+    await archived();
     await load(3);
     const status = await archived();
     expect(status).toMatchObject({ state: 'streaming', epoch: 1, source: 'n1', timeline: 1, error: null, gap: null });
@@ -174,6 +176,28 @@ describe.each(suiteVersions(18))('an archiver of PostgreSQL %i', (version) => {
     while (pidIn(dir) !== 0) await sleep(5);
     (await startArchiver(dir)).release();
     expect(await archived()).toMatchObject({ gap: null });
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('waits for room on a full file system, says so, and then goes on (needs root for tmpfs)', async () => {
+    const folder = join(scratch(cleanup), 'small');
+    mkdirSync(folder);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=0755', 'pgorbit-test', folder]);
+    cleanup.push(() => execFileSync('umount', [folder]));
+    const before = config;
+    config = { ...config, to: join(folder, 'repository'), make: true };
+    undo.push(() => void (config = before));
+    const small = await started();
+    undo.push(async () => {
+      const { exited, release } = adoptArchiver(small)!;
+      rmSync(configFile(small));
+      await exited;
+      release();
+    });
+    await archived(small);
+    await load(8);
+    expect(await archived(small, (status) => status.error?.code === 'volume-full')).toMatchObject({ state: 'waiting', error: { code: 'volume-full' } });
+    execFileSync('mount', ['-o', 'remount,size=40m', folder]);
+    expect(await archived(small)).toMatchObject({ error: null, gap: null });
   });
 
   it('ends when its configuration is gone', async () => {

@@ -15,8 +15,8 @@ const LOST_MS = 5_000;
 /** How long one that came back must have been well before it is taken again. */
 const BACK_MS = 10_000;
 
-/** What keeps one host from writing to a repository, and perhaps not another: a disk that is not mounted there, rights. */
-const HERE_ALONE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['no-such-backup', 'not-ours', 'permission', 'volume-failed', 'engine-missing']);
+/** What keeps one host from writing to a repository, and perhaps not another: a disk that is not mounted there, rights. So does a process that does not start. */
+const HERE_ALONE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['no-such-backup', 'not-ours', 'permission']);
 
 export function archive(context: Context): boolean {
   const before = context.record.archive ?? null;
@@ -55,7 +55,7 @@ function chooseHost(context: Context, wanted: ArchiveSettings, before: ArchiveRe
   const hosts = inOrder(context, wanted);
   const present = before?.host ?? null;
   const alive = hosts.filter((host) => silence(context, host) <= FRESH_MS);
-  const hindered = present !== null && report?.error != null && HERE_ALONE.has(report.error.code);
+  const hindered = present !== null && report?.error != null && (HERE_ALONE.has(report.error.code) || report.state === 'stopped');
   const hinderedFor = context.heldFor(`archive-unusable:${present}`, hindered);
   if (present !== null && hosts.includes(present)) {
     const unusable = hindered && hinderedFor >= UNUSABLE_MS * 2 ** Math.min(before?.attempts ?? 0, 5);
