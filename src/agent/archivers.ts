@@ -29,6 +29,8 @@ export interface HostArchiversOptions {
 export const archivesDir = (home: string, cluster: string, host: string): string => join(agentDir(home, cluster, host), 'archive');
 
 const LOOK_MS = 500;
+/** While there is nothing to look after. */
+const IDLE_MS = 10_000;
 /** A process that dies sooner than this has not recovered: the next start waits longer. */
 const LONG_MS = 10_000;
 
@@ -107,7 +109,7 @@ export class HostArchivers {
         }
         this.#narrate();
       }
-      await this.#bell.wait(LOOK_MS, signal);
+      await this.#bell.wait(this.#archivers.size === 0 ? IDLE_MS : LOOK_MS, signal);
     }
   }
 
