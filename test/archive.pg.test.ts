@@ -109,6 +109,11 @@ describe.each(onVersion(18))('a group of PostgreSQL %i that archives its WAL by 
     await current(({ timeline }) => timeline === 2);
     expect(readdirSync(join(systemDir(), 'wal'))).toContain('00000002.history');
     await cluster.waitHealthy({ members: 3 });
+    // Whoever may be the next primary holds what is not archived, and no more.
+    const end = (await askMember(cluster, 'select pg_current_wal_flush_lsn()'))!;
+    for (const name of ['n1', 'n2']) {
+      await expect.poll(() => askMember(cluster, `select restart_lsn >= '${end}' from pg_replication_slots where slot_name = 'pgorbit__archive'`, name).catch(String), { timeout: 30_000 }).toBe('true');
+    }
   });
 
   test('is handed over when its host is lost, and the old archiver ends by itself', async () => {
