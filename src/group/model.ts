@@ -70,7 +70,7 @@ export interface LoggerSettings {
 
 /** Where and how the cluster itself archives a group's WAL. */
 export interface ArchiveSettings {
-  /** A folder, absolute, and one and the same on all hosts that may archive; or `s3://BUCKET/PREFIX`. */
+  /** A folder, absolute, and one and the same on all hosts that may archive. */
   to: string;
   /** Whose WAL while one of that role is there and well; null: a logger's where the group has one, else the primary's. */
   source: 'primary' | 'logger' | 'replica' | null;

@@ -15,10 +15,7 @@ export function checkArchives({ spec, sound }: Subject): Problem[] {
 
 /** An archive is there for the day on which what it archives is gone. */
 function checkPlace(spec: ClusterSpec, { to }: ArchiveSettings, at: string[]): Problem[] {
-  if (OBJECT_STORE.test(to)) {
-    if (/^s3:\/\/[^/]+/.test(to)) return [];
-    return [{ path: [...at, 'to'], at: 'value', message: `${to} is neither a folder nor s3://`, expected: 'a folder, or `s3://BUCKET/PREFIX`' }];
-  }
+  if (OBJECT_STORE.test(to)) return [{ path: [...at, 'to'], at: 'value', message: `${to} is no folder`, expected: 'a folder: mount the store, and name where it is' }];
   const volume = Object.values(spec.volumes).find((one) => !relative(one.path, to).startsWith('..'));
   if (volume === undefined) return [];
   return [{ path: [...at, 'to'], at: 'value', message: `${to} lies on volume \`${volume.name}\`: what is archived would be lost with it`, expected: 'a folder on another disk' }];

@@ -25,7 +25,6 @@ export const GROUP: Omit<GroupSpec, 'name' | 'volume' | 'settings' | 'members'> 
   archive: null,
 };
 
-/** Each flush of an unfinished segment writes what is new to a folder, and all of it to an object store. */
-export const ARCHIVE = { flushMs: 1_000, objectStoreFlushMs: 10_000 };
+export const ARCHIVE = { flushMs: 1_000 };
 
 export const MEMBER: Pick<MemberSpec, 'role' | 'volume' | 'path' | 'source' | 'rate'> = { role: 'replica', volume: null, path: null, source: null, rate: null };

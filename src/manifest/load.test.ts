@@ -117,14 +117,13 @@ groups:
   it('archives where it says, with defaults for the rest', () => {
     const archive = (text: string): unknown => load(small('{ n1: primary, n2: logger }', text)).groups['main']?.archive;
     expect(archive('archive: ../wal,')).toEqual({ to: '/srv/wal', source: null, flushMs: 1_000, hosts: null });
-    expect(archive('archive: "s3://bucket/shop",')).toEqual({ to: 's3://bucket/shop', source: null, flushMs: 10_000, hosts: null });
     expect(archive('archive: { to: /mnt/wal, source: logger, flush: 500ms, hosts: [h1] },')).toEqual({ to: '/mnt/wal', source: 'logger', flushMs: 500, hosts: ['h1'] });
     expect(archive('archive: ,')).toBe(null);
   });
 
   it.each([
     ['archive: { source: primary },', 'groups.main.archive.to', '`to` is missing'],
-    ['archive: "ftp://x/y",', 'groups.main.archive.to', 'ftp://x/y is neither a folder nor s3://'],
+    ['archive: "s3://x/y",', 'groups.main.archive.to', 's3://x/y is no folder'],
     ['archive: ./volume/wal,', 'groups.main.archive.to', 'lies on volume `main`'],
     ['archive: { to: /w, source: logger },', 'groups.main.archive.source', 'group `main` has no logger'],
     ['archive: { to: /w, source: standby },', 'groups.main.archive.source', '`source` cannot be "standby"'],

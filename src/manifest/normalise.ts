@@ -88,12 +88,11 @@ function archive(value: unknown, baseDir: string): ArchiveSettings | null {
   const full = mapping(value);
   const to = text(value) ?? text(full['to']);
   if (to === undefined) return GROUP.archive;
-  const remote = OBJECT_STORE.test(to);
   const { hosts } = full;
   return {
-    to: remote ? to : resolve(baseDir, to),
+    to: OBJECT_STORE.test(to) ? to : resolve(baseDir, to),
     source: (text(full['source']) as ArchiveSettings['source'] | undefined) ?? null,
-    flushMs: duration(full['flush']) ?? (remote ? ARCHIVE.objectStoreFlushMs : ARCHIVE.flushMs),
+    flushMs: duration(full['flush']) ?? ARCHIVE.flushMs,
     hosts: Array.isArray(hosts) ? hosts.filter((one): one is string => typeof one === 'string') : null,
   };
 }

@@ -111,12 +111,12 @@ const Logger = mapping('a mapping: `{ keep: 1GB, limit: 8GB }`', {
   packet: bytes(8192, MB, GROUP.logger.packetBytes, 'The largest WAL message to a follower.'),
 });
 
-const repository = path('a folder, or `s3://BUCKET/PREFIX`', 'The repository: a folder (absolute or relative to the manifest) that is the same on every host that may archive, a mounted one, say; or s3://BUCKET/PREFIX.');
+const repository = path('a folder', 'The repository: a folder (absolute or relative to the manifest) that is the same on every host that may archive, a mounted one, say.');
 const Archive = z.union([repository, mapping('a repository, or `{ to, source, flush, hosts }`', {
   to: repository,
   source: z.enum(['primary', 'logger', 'replica'], { error: 'whose WAL is archived' })
     .describe('Whose WAL is archived: primary, logger, replica; while none of them is well, the primary. Default: logger where the group has one, else primary.').optional(),
-  flush: quantity(parseDuration, formatDuration, 'a time with its unit: `1s`', 100, HOUR, `How often what has arrived of the unfinished segment is made durable there. Default ${formatDuration(ARCHIVE.flushMs)}; ${formatDuration(ARCHIVE.objectStoreFlushMs)} where it is no folder.`).optional(),
+  flush: quantity(parseDuration, formatDuration, 'a time with its unit: `1s`', 100, HOUR, `How often what has arrived of the unfinished segment is made durable there. Default ${formatDuration(ARCHIVE.flushMs)}.`).optional(),
   hosts: z.array(name('host'), { error: 'a list of hosts: `[h1, h2]`' }).min(1, { error: 'at least one host' }).describe('The hosts that may archive. Default: all that have a member of the group.').optional(),
 })], { error: 'a repository, or `{ to, source, flush, hosts }`' });
 
