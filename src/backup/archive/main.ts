@@ -19,6 +19,12 @@ const ordersIn = ({ sources, flushMs, account }: ArchiverFile): ArchiveOrders =>
   sources: sources.map(({ member, address, port, slot }) => ({ member, host: address, port, slot, ...account })), flushMs,
 });
 
+/** Nobody is to begin another repository in the place of one that is not mounted. */
+function explainMissing(error: unknown, to: string): unknown {
+  if (!(error instanceof PgorbitError) || error.code !== 'no-such-backup') return error;
+  return new PgorbitError('no-such-backup', `${to} is not the repository that was archived to so far`, { hint: 'is its disk mounted on this host? It is looked for again; `archive: { to: ..., hosts: [...] }` says from which hosts it can be used', cause: error });
+}
+
 function log(level: string, text: string): void {
   process.stderr.write(`${new Date().toISOString()} ${level} ${text}\n`);
 }
@@ -55,7 +61,10 @@ async function main(file: string | undefined): Promise<void> {
   try {
     await archiveContinuously({
       cluster: first.cluster, group: first.group, lease: { clusterId: first.clusterId, epoch: first.epoch }, where: first.to, signal: ending.signal, now: Date.now,
-      open: (make) => openRepository(first.to, { make: make && config.make }),
+      open: async (make) => {
+        const may = make && config.make;
+        return openRepository(first.to, { make: may }).catch((error: unknown) => Promise.reject(may ? error : explainMissing(error, first.to)));
+      },
       orders: () => ordersIn(config),
       onProgress: (now) => {
         progress = now;

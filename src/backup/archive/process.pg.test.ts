@@ -143,7 +143,7 @@ describe.each(suiteVersions(18))('an archiver of PostgreSQL %i', (version) => {
   it('never makes a repository anew in the place of one that went away', async () => {
     renameSync(to, `${to}.away`);
     await load(1);
-    expect(await archived(dir, (status) => status.error?.code === 'no-such-backup')).toMatchObject({ state: 'waiting', error: { code: 'no-such-backup' } });
+    expect(await archived(dir, (status) => status.error?.code === 'no-such-backup')).toMatchObject({ state: 'waiting', error: { code: 'no-such-backup', hint: expect.stringContaining('mounted') } });
     expect(existsSync(to)).toBe(false);
     renameSync(`${to}.away`, to);
     await archived();

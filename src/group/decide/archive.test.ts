@@ -45,7 +45,10 @@ describe('who archives', () => {
   });
 
   it('is one of the hosts that are named', () => {
-    expect(archiveOf(scene({ hosts: ['h1'] }))).toMatchObject({ host: 'h1' });
+    const s = scene({ hosts: ['h1'] });
+    expect(archiveOf(s)).toMatchObject({ epoch: 1, host: 'h1' });
+    s.spec.archive = settings({ hosts: ['h2', 'h3'] });
+    expect(archiveOf(s)).toMatchObject({ epoch: 2, host: 'h2' });
   });
 
   it('waits at the birth of a group for those who have yet to join, but not for ever', () => {
