@@ -3,6 +3,7 @@
  * belongs to one Lifecycle; its members' postgres processes belong to nobody and outlive it.
  */
 import { join } from 'node:path';
+import { HostArchivers } from './archivers.ts';
 import type { AgentAddress, AgentConfig } from './config.ts';
 import { agentOf } from './config.ts';
 import type { Credentials } from './credentials.ts';
@@ -77,6 +78,7 @@ export class Agent {
   readonly view: ClusterView;
   readonly volumes: HostVolumes;
   readonly members: HostMembers;
+  readonly archivers: HostArchivers;
   readonly decider: Decider;
   readonly enrolment: Enrolment;
   readonly now = (): number => performance.now();
@@ -137,8 +139,9 @@ export class Agent {
       home: this.home, host: this.config.host, user: options.user, view: this.view, volumes: this.volumes, log: this.log, tell,
       onReport: () => this.#reporter.soon(), takenMsAgo: () => this.#reporter.takenMsAgo(),
     });
+    this.archivers = new HostArchivers({ home, cluster: config.cluster, host: config.host, view: this.view, tell, log });
     this.decider = new Decider({ store, view: this.view, exclusiveShare: (group) => this.volumes.exclusiveShare(group), tell, log: this.log, now: this.now });
-    this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), leases: () => this.members.leases, send: (id, request) => this.#report(id, request), now: this.now, log: this.log });
+    this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), archives: () => this.archivers.reports(), leases: () => this.members.leases, send: (id, request) => this.#report(id, request), now: this.now, log: this.log });
     transport.handle({
       report: (request) => this.#takeReport(request),
       reportAnswered: (id, known) => this.#reporter.answered(id, known),
@@ -163,6 +166,7 @@ export class Agent {
     this.#standing.start(this.#life, this.view, this.enrolment);
     this.#changed();
     this.#life.run('catching up with the cluster', (signal) => this.#catchUp(signal));
+    this.archivers.start(this.#life);
     this.#reporter.start(this.#life);
     this.decider.start(this.#life);
     this.#life.every(ROTATE_EVERY_MS, 'rotating the log', async () => {
@@ -193,6 +197,7 @@ export class Agent {
         // Their orders first: none may act once more by what it was told before.
         await this.members.update();
         this.members.nowCurrent();
+        this.archivers.nowCurrent();
         return;
       } catch (error) {
         this.log.warn({ err: error }, 'the newest state of the cluster is not known yet: members are left as they are');
@@ -205,6 +210,8 @@ export class Agent {
   async stop(halt: boolean): Promise<void> {
     await this.#life.stop();
     await this.members.stop(halt);
+    // Last: what a primary writes when it stops is archived, too.
+    await this.archivers.stop(halt);
     this.#unwatch();
     this.view.close();
     await this.store.stop();
@@ -238,6 +245,7 @@ export class Agent {
   #changed(): void {
     this.decider?.soon();
     this.#standing.changed(this.#life);
+    this.archivers?.look();
     this.#life.run('following the documents', () => this.members.update());
   }
 

@@ -45,6 +45,7 @@ export class Bulletin {
 
   take(document: StatusDocument): Promise<void> {
     const { events, members } = this.#options;
+    members.archived(document);
     return this.#feed.update(document, events.newest(), members.dataFolders());
   }
 }

@@ -11,6 +11,7 @@ export async function currentStatus(agent: Agent): Promise<StatusDocument> {
     document: view.cluster?.document ?? null,
     records: new Map([...view.groups].map(([name, { record }]) => [name, record])),
     seen: (group) => decider.seen(group),
+    archive: (group) => decider.archive(group),
     agents: agent.agents(),
     heard: decider.agents,
     leader: { host: config.host, pid: process.pid },

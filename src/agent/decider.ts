@@ -6,10 +6,10 @@ import { randomUUID } from 'node:crypto';
 import type { ClusterView } from './documents.ts';
 import type { ReportRequest } from './reporter.ts';
 import { PgorbitError } from '../errors.ts';
-import type { DecisionInput, Seen, Timers } from '../group/decide/context.ts';
+import { FRESH_MS, type DecisionInput, type Seen, type Timers } from '../group/decide/context.ts';
 import { decideGroup } from '../group/decide/decide.ts';
 import { acceptRequest } from '../group/decide/request.ts';
-import type { ClusterSpec, GroupRecord, GroupSpec, OperateRequest } from '../group/model.ts';
+import type { ArchiveReport, ClusterSpec, GroupRecord, GroupSpec, OperateRequest } from '../group/model.ts';
 import { Bell, type Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
@@ -52,6 +52,8 @@ export class Decider {
   readonly #bell = new Bell();
   readonly #seen = new Map<string, Record<string, Seen>>();
   readonly #timers = new Map<string, Timers>();
+  /** What was said last of each group's archiver, by the host that says it. */
+  readonly #archives = new Map<string, Map<string, { report: ArchiveReport; at: number }>>();
   /** The revision of the manifest with which each group was last decided upon, and nothing was left to change. */
   readonly #settled = new Map<string, number>();
   /** When this agent last came to lead, or ceased to. */
@@ -81,6 +83,7 @@ export class Decider {
     this.#ledSince = this.#options.now();
     this.#seen.clear();
     this.#timers.clear();
+    this.#archives.clear();
     this.#settled.clear();
     this.agents.clear();
     this.#bell.ring();
@@ -99,7 +102,18 @@ export class Decider {
       seen[report.member] = { report, at };
       this.#seen.set(report.group, seen);
     }
+    for (const report of request.archives ?? []) {
+      const said = this.#archives.get(report.group) ?? new Map<string, { report: ArchiveReport; at: number }>();
+      this.#archives.set(report.group, said.set(request.host, { report, at }));
+    }
     if (news) this.#bell.ring();
+  }
+
+  /** What the host that archives the group's WAL says of it, while that is fresh. */
+  archive(group: string): ArchiveReport | null {
+    const host = this.#options.view.groups.get(group)?.record.archive?.host ?? null;
+    const said = host === null ? undefined : this.#archives.get(group)?.get(host);
+    return said !== undefined && this.#options.now() - said.at <= FRESH_MS ? said.report : null;
   }
 
   /** Has the group been decided upon with the manifest in force? */
@@ -177,6 +191,7 @@ export class Decider {
       leaderFor: this.#options.now() - this.#ledSince,
       addresses: Object.fromEntries(Object.values(spec.hosts).map((host) => [host.name, host.address])),
       exclusiveShare: this.#options.exclusiveShare(group.name),
+      archive: this.archive(group.name),
     };
   }
 }

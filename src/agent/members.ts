@@ -1,5 +1,5 @@
 /** The members that live on this host: a runner for each, with the orders that the documents hold. */
-import type { Departure } from './api.ts';
+import type { Departure, StatusDocument } from './api.ts';
 import type { ClusterView } from './documents.ts';
 import { PgorbitError } from '../errors.ts';
 import type { HostVolumes } from './volumes.ts';
@@ -18,7 +18,7 @@ import { placeOf, type Place } from '../group/member/place.ts';
 import { MemberRunner } from '../group/member/runner.ts';
 import { volumeOf } from '../group/on-volume.ts';
 import type { LocalMember } from '../group/views/feed.ts';
-import { holdWal, showViews, type Upkeep } from './upkeep.ts';
+import { holdWal, releaseArchived, showViews, type Archived, type Upkeep } from './upkeep.ts';
 import { volumeMemberDir } from '../home.ts';
 import { Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
@@ -66,6 +66,8 @@ export class HostMembers {
   #updating: Promise<void> = Promise.resolve();
   #stopped = false;
   #current = false;
+  /** How far each group's WAL is archived, as the agent that leads said last. */
+  readonly #archived = new Map<string, Archived>();
   readonly #drills = new Set<string>();
   /** Ends departures and drills with the agent. */
   readonly #parting = new AbortController();
@@ -101,6 +103,13 @@ export class HostMembers {
         this.#options.log.warn({ err: error, member: key }, 'looking after the member failed');
       }
     }));
+  }
+
+  /** The status of all, as the agent that leads tells it now and then. */
+  archived({ groups }: StatusDocument): void {
+    for (const { name, archive } of groups) {
+      if (archive?.timeline != null && archive.lsn !== null) this.#archived.set(name, { timeline: archive.timeline, lsn: archive.lsn });
+    }
   }
 
   /** True while a member here needs the lease: the leading agent has to hear of it more often. */
@@ -193,7 +202,11 @@ export class HostMembers {
       runner = logger;
     } else {
       const postgres = new MemberRunner(place, environment, orders, onReport);
-      upkeep = showViews(postgres);
+      const views = showViews(postgres);
+      upkeep = async () => {
+        await releaseArchived(postgres, this.#archived.get(record.group) ?? null);
+        await views();
+      };
       runner = postgres;
       // What a drill left when its agent died.
       if (member.role === 'standby') await clearDrill(postgres.member);

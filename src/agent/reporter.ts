@@ -1,7 +1,7 @@
 /** Brings this host's reports to the deciding agent: at once when something changed, else every second. */
 import { identify } from '../engine/proc.ts';
 import { Bell, sleep, type Lifecycle } from '../lifecycle.ts';
-import type { MemberReport } from '../group/model.ts';
+import type { ArchiveReport, MemberReport } from '../group/model.ts';
 import type { Log } from '../observe/log.ts';
 
 const HEARTBEAT_MS = 1_000;
@@ -21,6 +21,8 @@ export interface ReportRequest {
   started: number;
   number: number;
   reports: MemberReport[];
+  /** Of the archivers that this host runs. */
+  archives?: ArchiveReport[];
 }
 
 const STARTED = Number(identify(process.pid)?.startTime ?? 0);
@@ -28,6 +30,7 @@ const STARTED = Number(identify(process.pid)?.startTime ?? 0);
 export interface ReporterOptions {
   host: string;
   reports: () => MemberReport[];
+  archives?: () => ArchiveReport[];
   /** A member of this host needs the lease. */
   leases: () => boolean;
   /** Sends it to the agent that leads, if any does; the answer comes to answered(), with the number. */
@@ -88,11 +91,12 @@ export class Reporter {
   }
 
   #once(): void {
-    const { now, host, reports, send, log } = this.#options;
+    const { now, host, reports, archives, send, log } = this.#options;
+    const said = archives?.() ?? [];
     this.#id += 1;
     this.#open.push({ id: this.#id, at: now() });
     if (this.#open.length > OPEN_AT_MOST) this.#open.shift();
-    send(this.#id, { host, pid: process.pid, started: STARTED, number: this.#id, reports: reports() });
+    send(this.#id, { host, pid: process.pid, started: STARTED, number: this.#id, reports: reports(), ...(said.length === 0 ? {} : { archives: said }) });
     // The decider may be away for a while: that is logged once, and said again when it is back.
     if (this.#silent || now() - Math.max(this.#takenAt, this.#since) < PATIENCE_MS) return;
     this.#silent = true;

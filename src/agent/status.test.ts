@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { memberRecord, memberSpec, Scene } from '../group/testing/build.ts';
 import type { ClusterDocument } from './api.ts';
+import type { ArchiveReport } from '../group/model.ts';
 import { statusOf, type StatusInput } from './status.ts';
 
 /** The status of the scene's group, as the leader h1 gives it. */
@@ -55,6 +56,21 @@ describe('the status of a group', () => {
     expect(members).toEqual([
       { name: 'n1', state: 'running', upstream: null, retainedBytes: null }, { name: 'n2', state: 'streaming', upstream: 'n1', retainedBytes: null }, { name: 'n3', state: 'streaming', upstream: 'n2', retainedBytes: 4096 },
     ]);
+  });
+
+  it('shows how far WAL is archived, and is degraded while it is not', () => {
+    const scene = new Scene();
+    expect(group(statusAt(scene)).archive).toBe(null);
+    scene.spec.archive = { to: '/srv/wal', source: null, flushMs: 1000, hosts: null };
+    expect(group(statusAt(scene)).archive).toMatchObject({ to: '/srv/wal', host: null, state: 'unknown', lsn: null });
+    scene.decide();
+    const said: ArchiveReport = { group: 'main', host: 'h1', epoch: 1, pid: 9, state: 'streaming', source: 'n1', timeline: 1, lsn: '0/80', segment: 'S', behindMs: 700, error: null, gap: null };
+    const shown = (patch: Partial<ArchiveReport> = {}) => group(statusAt(scene, { archive: () => ({ ...said, ...patch }) }));
+    expect(shown()).toMatchObject({ state: 'healthy', archive: { host: 'h1', pid: 9, state: 'streaming', lsn: '0/80', lagBytes: 0x80, lagMs: 700 } });
+    expect(shown({ lsn: '0/100' }).archive).toMatchObject({ lagBytes: 0, lagMs: 0 });
+    expect(shown({ state: 'waiting', error: { code: 'volume-full', message: 'no room' } })).toMatchObject({ state: 'degraded', reason: 'WAL is not archived: no room' });
+    // Of an earlier assignment.
+    expect(shown({ epoch: 0 }).archive).toMatchObject({ host: 'h1', state: 'unknown', lsn: null });
   });
 
   it('is down with the primary, and says why', () => {

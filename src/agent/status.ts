@@ -1,10 +1,10 @@
 /** `pgorbit status`, put together from documents and reports. Pure. */
-import type { AgentStatus, ClusterDocument, GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from './api.ts';
+import type { AgentStatus, ArchiveStatus, ClusterDocument, GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from './api.ts';
 import type { AgentAddress } from './config.ts';
 import { FRESH_MS, type Seen } from '../group/decide/context.ts';
 import { slotName } from '../group/decide/goals.ts';
 import { acknowledgementsOf } from '../group/decide/quorum.ts';
-import type { Follower, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
+import type { ArchiveReport, Follower, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
 import { lsnDiff, parseLsn } from '../wal/lsn.ts';
 
 export interface StatusInput {
@@ -12,6 +12,8 @@ export interface StatusInput {
   document: ClusterDocument | null;
   records: ReadonlyMap<string, GroupRecord>;
   seen: (group: string) => Readonly<Record<string, Seen>>;
+  /** What is said of the group's archiver, while that is fresh. */
+  archive?: (group: string) => ArchiveReport | null;
   agents: readonly AgentAddress[];
   /** When each agent last reported. */
   heard: ReadonlyMap<string, { at: number; pid: number }>;
@@ -57,10 +59,11 @@ function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
     if (record?.members[wanted.name] === undefined) members.push(absent(wanted.name, wanted.role, wanted.host, input.document?.spec.hosts[wanted.host]?.address ?? '', wanted.port ?? 0));
   }
   const reports = new Map(Object.keys(record?.members ?? {}).map((name) => [name, reportOf(name)]));
-  const { state, reason } = health({ spec, record, members, reports, stopped: input.document?.stopped === true, settled: input.settled(spec.name) });
+  const archive = archiveStatus(spec, record, input.archive?.(spec.name) ?? null, primary);
+  const { state, reason } = health({ spec, archive, record, members, reports, stopped: input.document?.stopped === true, settled: input.settled(spec.name) });
   return {
     name: spec.name, storage: spec.storage, commit: spec.commit, term: record?.term ?? 0, primary: record?.primary ?? null,
-    state, reason, engine: input.engine, operation: operationOf(record), results: record?.results ?? [], members,
+    state, reason, engine: input.engine, operation: operationOf(record), results: record?.results ?? [], archive, members,
   };
 }
 
@@ -99,6 +102,17 @@ function absent(name: string, role: string, host: string, address: string, port:
   };
 }
 
+function archiveStatus({ archive }: GroupSpec, record: GroupRecord | null, report: ArchiveReport | null, primary: MemberReport | null): ArchiveStatus | null {
+  if (!archive) return null;
+  const assigned = record?.archive?.to === archive.to ? record.archive : null;
+  const own = report !== null && report.epoch === assigned?.epoch ? report : null;
+  const lag = lagBytes(primary?.lsn ?? null, own?.lsn ?? null);
+  return {
+    to: archive.to, host: assigned?.host ?? null, pid: own?.pid ?? null, state: own?.state ?? 'unknown', source: own?.source ?? null, timeline: own?.timeline ?? null,
+    lsn: own?.lsn ?? null, segment: own?.segment ?? null, lagBytes: lag, lagMs: lag === 0 ? 0 : (own?.behindMs ?? null), error: own?.error ?? null, gap: own?.gap ?? null,
+  };
+}
+
 function lagBytes(primary: string | null, member: string | null): number | null {
   if (primary === null || member === null) return null;
   return Math.max(0, lsnDiff(parseLsn(primary), parseLsn(member)));
@@ -114,6 +128,7 @@ interface Look {
   spec: GroupSpec;
   record: GroupRecord | null;
   members: MemberStatus[];
+  archive: ArchiveStatus | null;
   /** Fresh ones, or null. */
   reports: ReadonlyMap<string, MemberReport | null>;
   stopped: boolean;
@@ -167,7 +182,7 @@ function quorumReason(record: GroupRecord, primary: MemberReport | null): string
 }
 
 /** What is not as the manifest wants it while the group works, a sentence each. */
-function troubles({ spec, members }: Look, record: GroupRecord): string[] {
+function troubles({ spec, members, archive }: Look, record: GroupRecord): string[] {
   const others = members.filter((member) => member.name !== record.primary);
   const wanted = others.filter((member) => spec.members[member.name] !== undefined);
   const troubled = wanted.filter((member) => member.state !== 'streaming');
@@ -180,6 +195,7 @@ function troubles({ spec, members }: Look, record: GroupRecord): string[] {
     ...voiceless.map((member) => `${member.name} does not vote yet${member.lagBytes === null ? '' : `: it lacks ${member.lagBytes} bytes of WAL`}`),
     ...leaving.map((member) => `${member.name} is being removed`),
     ...(record.voterChange === null ? [] : [`the voters change to ${record.voterChange.to.join(', ') || 'none'}`]),
+    ...(archive?.error == null ? [] : [`WAL is not archived: ${archive.error.message}`]),
     ...(begins && record.voterChange === null ? ['the voters are only being settled'] : []),
   ];
 }

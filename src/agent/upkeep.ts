@@ -1,6 +1,7 @@
 /** What is done for a running member from time to time: views in every database, and WAL that others still need. */
 import { SqlSession } from '../engine/sql.ts';
 import { toReport } from '../errors.ts';
+import { ARCHIVE_SLOT } from '../group/decide/goals.ts';
 import type { LoggerRunner } from '../group/logger/runner.ts';
 import type { MemberRunner } from '../group/member/runner.ts';
 import { installViews } from '../group/views/install.ts';
@@ -42,4 +43,30 @@ export async function holdWal(logger: LoggerRunner): Promise<void> {
   } finally {
     await session.close();
   }
+}
+
+/** How far a group's WAL is archived. */
+export interface Archived {
+  timeline: number;
+  lsn: string;
+}
+
+/**
+ * A physical slot is advanced no further than to what is flushed, or replayed (slotfuncs.c, pg_replication_slot_advance),
+ * and never while a walsender holds it, which does that itself.
+ */
+const ADVANCE = `
+select pg_replication_slot_advance(slot_name, $2::pg_lsn) from pg_replication_slots
+where slot_name = $1 and not active and restart_lsn < $2::pg_lsn and wal_status is distinct from 'lost'
+  and restart_lsn <= (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end)`;
+
+/**
+ * Whoever may become the primary keeps what is not archived yet, and no more. On another timeline than the archive's the
+ * same position may be of other WAL, which is not archived.
+ */
+export async function releaseArchived({ member }: MemberRunner, archived: Archived | null): Promise<void> {
+  const { observation, orders } = member;
+  if (archived === null || observation === null || observation.timeline !== archived.timeline) return;
+  if (!('slots' in orders.goal) || orders.goal.slots?.includes(ARCHIVE_SLOT) !== true) return;
+  await member.sql().query(ADVANCE, [ARCHIVE_SLOT, archived.lsn]);
 }

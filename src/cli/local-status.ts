@@ -42,6 +42,7 @@ async function readGroup(home: string, file: ClusterFile, spec: ClusterSpec, gro
     engine: null,
     operation: null,
     results: [],
+    archive: null,
     members,
   };
 }

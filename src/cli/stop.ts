@@ -3,6 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { runningAgent, stopAgent } from '../agent/launch.ts';
 import { endStarting } from '../agent/starting.ts';
+import { archivesDir } from '../agent/archivers.ts';
+import { adoptArchiver, stopArchiver } from '../backup/archive/process.ts';
 import { adoptPostgres, stopPostgres } from '../engine/postmaster.ts';
 import { PgorbitError } from '../errors.ts';
 import { adoptLogger, stopLogger } from '../group/logger/process.ts';
@@ -31,6 +33,7 @@ export async function stopCluster(context: Context, file: ClusterFile, spec: Clu
     cluster.close();
   }
   await stopStrays(context, file, spec, deadline);
+  await stopStrayArchivers(context, file);
 }
 
 /** Tells the cluster that it is to be down: nobody takes over from a primary that stops, whatever order they stop in. */
@@ -102,6 +105,19 @@ async function stopStrays(context: Context, file: ClusterFile, spec: ClusterSpec
     const stopped = await stopPostgres(postmaster, 'fast', deadline.leftMs, context.signal);
     postmaster.release();
     if (!stopped) throw new PgorbitError('timed-out', `the PostgreSQL in ${dataDir} (process ${postmaster.id.pid}) has not stopped`, { hint: 'wait, and run the command again; --timeout waits longer' });
+  }
+}
+
+/** Archivers likewise. */
+async function stopStrayArchivers(context: Context, file: ClusterFile): Promise<void> {
+  for (const { host } of file.agents) {
+    const dir = archivesDir(context.home, file.cluster, host);
+    for (const group of await names(dir)) {
+      const archiver = adoptArchiver(join(dir, group));
+      if (archiver === null) continue;
+      archiver.release();
+      await stopArchiver(archiver);
+    }
   }
 }
 

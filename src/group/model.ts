@@ -68,6 +68,18 @@ export interface LoggerSettings {
   packetBytes: number;
 }
 
+/** Where and how the cluster itself archives a group's WAL. */
+export interface ArchiveSettings {
+  /** A folder, absolute, and one and the same on all hosts that may archive; or `s3://BUCKET/PREFIX`. */
+  to: string;
+  /** Whose WAL while one of that role is there and well; null: a logger's where the group has one, else the primary's. */
+  source: 'primary' | 'logger' | 'replica' | null;
+  /** What has arrived of the segment that is not whole yet is made durable there this often, ms. */
+  flushMs: number;
+  /** The hosts that may archive; null: all that have a member of the group. */
+  hosts: string[] | null;
+}
+
 export interface GroupSpec {
   name: string;
   storage: Storage;
@@ -97,6 +109,8 @@ export interface GroupSpec {
   /** What a healthy primary does on local storage when its agent has lost the majority of the agents. */
   withoutMajority: 'stop' | 'run';
   logger: LoggerSettings;
+  /** Null: the cluster archives nothing by itself. */
+  archive: ArchiveSettings | null;
   members: Record<string, MemberSpec>;
 }
 
@@ -262,6 +276,22 @@ export interface VoterChange {
   lsn: string | null;
 }
 
+/** Who archives the group's WAL: one host's archiver at a time. */
+export interface ArchiveRecord {
+  /** Counts what was assigned so far: an archiver of a lower number is shut out of the repository. */
+  epoch: number;
+  /** Null while nobody is to archive. */
+  host: string | null;
+  /** As in ArchiveSettings. */
+  to: string;
+  /** Something lies there: from now on a repository that is missing (a disk that is not mounted, say) is not made anew. */
+  begun: boolean;
+  /** Hosts given up in a row because the repository can't be used from them: each next one is waited for longer. */
+  attempts: number;
+  /** Whose WAL to take, in this order: the first that answers and has what is due. */
+  sources: Endpoint[];
+}
+
 export interface GroupRecord {
   group: string;
   /** PostgreSQL's system identifier, as a decimal string; null until the first member is made. */
@@ -278,6 +308,8 @@ export interface GroupRecord {
   /** Where each timeline that a promotion began parts from its parent, oldest first. */
   timelines: { timeline: number; begin: string }[];
   members: Record<string, MemberRecord>;
+  /** Not there where nothing was ever archived by the cluster. */
+  archive?: ArchiveRecord;
   operation: Operation | null;
   results: OperationResult[];
 }
@@ -365,4 +397,34 @@ export interface MemberReport {
   error: ErrorReport | null;
   /** How often in a row the current goal has failed. */
   failures: number;
+}
+
+/** What the agent of the host that archives says of its archiver. */
+export interface ArchiveReport {
+  group: string;
+  host: string;
+  /** Of the assignment that this is about; 0 while the agent knows of none. */
+  epoch: number;
+  pid: number | null;
+  /** `waiting`: nothing comes, `error` says why; `stopped`: the process does not run. */
+  state: 'starting' | 'streaming' | 'waiting' | 'stopped';
+  /** The member whose WAL comes in, or came last. */
+  source: string | null;
+  timeline: number | null;
+  /** Everything before it is durable in the repository; `X/Y`. */
+  lsn: string | null;
+  /** The newest segment of which something is there. */
+  segment: string | null;
+  /** How old the oldest WAL is, at most, that the source has and the repository lacks, ms; 0 when that has all. */
+  behindMs: number | null;
+  error: ErrorReport | null;
+  /** WAL that nobody had any more: what was backed up before it can't be restored beyond it. Null once there is a newer backup. */
+  gap: ArchiveGap | null;
+}
+
+export interface ArchiveGap {
+  timeline: number;
+  /** `X/Y`: the first position that is missing, and the first that is there again. */
+  from: string;
+  to: string;
 }

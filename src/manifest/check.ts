@@ -1,5 +1,6 @@
 /** What has to fit together across the parts of a manifest. Each check is silent where the form is already wrong. */
 import type { GroupSpec } from '../group/model.ts';
+import { checkArchives } from './check-archive.ts';
 import { checkCommit } from './check-commit.ts';
 import { checkSources } from './check-source.ts';
 import { checkStorage } from './check-storage.ts';
@@ -15,7 +16,7 @@ import { oneOf } from './words.ts';
 export function checkTogether(subject: Subject): Problem[] {
   return [
     ...checkNames(subject), ...checkGroups(subject), ...checkMemberNames(subject), ...checkHosts(subject), ...checkPorts(subject),
-    ...checkStorage(subject), ...checkSources(subject), ...checkCommit(subject), ...checkEngine(subject), ...checkSettings(subject),
+    ...checkStorage(subject), ...checkSources(subject), ...checkCommit(subject), ...checkArchives(subject), ...checkEngine(subject), ...checkSettings(subject),
   ];
 }
 

@@ -22,6 +22,10 @@ export const GROUP: Omit<GroupSpec, 'name' | 'volume' | 'settings' | 'members'> 
     purge: true, purgeEveryMs: 10_000, keepBytes: 1024 ** 3, keepMs: 15 * 60_000, maxBytes: 8 * 1024 ** 3,
     sendTimeoutMs: 60_000, packetBytes: 128 * 1024,
   },
+  archive: null,
 };
+
+/** Each flush of an unfinished segment writes what is new to a folder, and all of it to an object store. */
+export const ARCHIVE = { flushMs: 1_000, objectStoreFlushMs: 10_000 };
 
 export const MEMBER: Pick<MemberSpec, 'role' | 'volume' | 'path' | 'source' | 'rate'> = { role: 'replica', volume: null, path: null, source: null, rate: null };

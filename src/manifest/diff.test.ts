@@ -84,6 +84,15 @@ describe('what a manifest changes', () => {
     ].map((change) => `~ group main: ${change}`));
   });
 
+  it('is where WAL is archived, and how, all in place', () => {
+    const archive = { to: '/a', source: null, flushMs: 1000, hosts: null };
+    expect(lines(demo(), demo(group({ archive })))).toEqual(['~ group main: archive.to none → /a']);
+    expect(lines(demo(group({ archive })), demo(group({ archive: null })))).toEqual(['~ group main: archive.to /a → none']);
+    expect(lines(demo(group({ archive })), demo(group({ archive: { to: '/b', source: 'replica', flushMs: 500, hosts: ['h2', 'h3'] } })))).toEqual([
+      'archive.to /a → /b', 'archive.source chosen → replica', 'archive.flush 1s → 500ms', 'archive.hosts all → h2, h3',
+    ].map((change) => `~ group main: ${change}`));
+  });
+
   it('is a switchover where the primary moves, a restart where a port does', () => {
     const after = demo((s) => {
       s.groups['main']!.members['n1']!.role = 'replica';

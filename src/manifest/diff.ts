@@ -1,5 +1,5 @@
 /** What turns the cluster in force into the one that a manifest asks for, and what of it cannot be done in place. */
-import type { ClusterSpec, EngineSpec, GroupSpec, HostSpec, LoggerSettings, MemberSpec, VolumeSpec } from '../group/model.ts';
+import type { ArchiveSettings, ClusterSpec, EngineSpec, GroupSpec, HostSpec, LoggerSettings, MemberSpec, VolumeSpec } from '../group/model.ts';
 import type { Change } from './change.ts';
 import { needsRestart } from './restart.ts';
 import { formatDuration, formatSize } from './units.ts';
@@ -112,6 +112,7 @@ function groupChanges(b: GroupSpec, a: GroupSpec, major: number | null): Change[
     ...free('electable_lag', formatSize(b.electableLagBytes), formatSize(a.electableLagBytes)),
     ...free('without_majority', b.withoutMajority, a.withoutMajority),
     ...loggerFields(b.logger).flatMap(([field, from], i) => free(`logger.${field}`, from, loggerFields(a.logger)[i]![1])),
+    ...archiveChanges(b.archive, a.archive).flatMap(([field, from, to]) => free(`archive.${field}`, from, to)),
     ...settingChanges(b, a, major),
     ...pairs(b.members, a.members, (m) => [plus('member', m.name, a.name, memberDetail(m))], (x, y) => memberChanges(a.name, x, y), (m) => [
       minus('member', m.name, a.name, m.role === 'primary' ? 'primary' : null, m.role === 'primary' ? {
@@ -132,6 +133,13 @@ const loggerFields = (logger: LoggerSettings): [field: string, value: string][] 
   ['send_timeout', formatDuration(logger.sendTimeoutMs)],
   ['packet', formatSize(logger.packetBytes)],
 ];
+
+/** A document of before the key has none. */
+function archiveChanges(b: ArchiveSettings | null | undefined, a: ArchiveSettings | null): [field: string, from: string, to: string][] {
+  if (!b || a === null) return [['to', b?.to ?? 'none', a?.to ?? 'none']];
+  const fields = (one: ArchiveSettings): [string, string][] => [['to', one.to], ['source', one.source ?? 'chosen'], ['flush', formatDuration(one.flushMs)], ['hosts', one.hosts?.join(', ') ?? 'all']];
+  return fields(b).map(([field, from], i) => [field, from, fields(a)[i]![1]]);
+}
 
 function settingChanges(b: GroupSpec, a: GroupSpec, major: number | null): Change[] {
   const names = [...new Set([...Object.keys(b.settings), ...Object.keys(a.settings)])];

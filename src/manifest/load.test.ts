@@ -114,6 +114,27 @@ groups:
     expect(load(small('{ n1: primary, n2: logger }', 'logger: ,')).groups['main']?.logger).toEqual(GROUP.logger);
   });
 
+  it('archives where it says, with defaults for the rest', () => {
+    const archive = (text: string): unknown => load(small('{ n1: primary, n2: logger }', text)).groups['main']?.archive;
+    expect(archive('archive: ../wal,')).toEqual({ to: '/srv/wal', source: null, flushMs: 1_000, hosts: null });
+    expect(archive('archive: "s3://bucket/shop",')).toEqual({ to: 's3://bucket/shop', source: null, flushMs: 10_000, hosts: null });
+    expect(archive('archive: { to: /mnt/wal, source: logger, flush: 500ms, hosts: [h1] },')).toEqual({ to: '/mnt/wal', source: 'logger', flushMs: 500, hosts: ['h1'] });
+    expect(archive('archive: ,')).toBe(null);
+  });
+
+  it.each([
+    ['archive: { source: primary },', 'groups.main.archive.to', '`to` is missing'],
+    ['archive: "ftp://x/y",', 'groups.main.archive.to', 'ftp://x/y is neither a folder nor s3://'],
+    ['archive: ./volume/wal,', 'groups.main.archive.to', 'lies on volume `main`'],
+    ['archive: { to: /w, source: logger },', 'groups.main.archive.source', 'group `main` has no logger'],
+    ['archive: { to: /w, source: standby },', 'groups.main.archive.source', '`source` cannot be "standby"'],
+    ['archive: { to: /w, flush: 10 },', 'groups.main.archive.flush', '`flush` cannot be 10'],
+    ['archive: { to: /w, hosts: [h9] },', 'groups.main.archive.hosts.0', 'has no member on host `h9`'],
+  ])('refuses to archive with %s', (text, key, message) => {
+    const loaded = loadManifest(small('{ n1: primary }', text), { file: 'm.yaml', baseDir: '/srv/shop' });
+    expect(loaded.ok ? [] : loaded.errors).toMatchObject([{ key, message: expect.stringContaining(message) }]);
+  });
+
   it('keeps settings as they were written', () => {
     const text = small('{ n1: primary }', 'settings: { Work_Mem: 4MB, log_file_mode: 0640, a.b: 1e3, random_page_cost: 1.10, jit: false, hot_standby: true, x: "0o7", y: 0o17, z: off, big: 123456789012345678901 },');
     expect(load(text).groups['main']?.settings).toEqual({

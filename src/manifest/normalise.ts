@@ -4,10 +4,10 @@
  * nothing was found.
  */
 import { resolve } from 'node:path';
-import type { Commit, DriverName, EngineSpec, GroupSpec, HostSpec, LoggerSettings, MemberSpec, Storage, VolumeSpec, ClusterSpec } from '../group/model.ts';
-import { ENGINE, GROUP, MEMBER, VOLUME } from './defaults.ts';
+import type { ArchiveSettings, Commit, DriverName, EngineSpec, GroupSpec, HostSpec, LoggerSettings, MemberSpec, Storage, VolumeSpec, ClusterSpec } from '../group/model.ts';
+import { ARCHIVE, ENGINE, GROUP, MEMBER, VOLUME } from './defaults.ts';
 import { parseDuration, parseRatio, parseSize } from './units.ts';
-import { roleOf } from './words.ts';
+import { OBJECT_STORE, roleOf } from './words.ts';
 
 type Mapping = Record<string, unknown>;
 
@@ -66,6 +66,7 @@ function group(name: string, value: Mapping, onlyHost: string, baseDir: string):
     electableLagBytes: bytes(value['electable_lag']) ?? GROUP.electableLagBytes,
     withoutMajority: (text(value['without_majority']) as GroupSpec['withoutMajority'] | undefined) ?? GROUP.withoutMajority,
     logger: logger(mapping(value['logger'])),
+    archive: archive(value['archive'], baseDir),
     members: each(value['members'], (member, v) => memberOf(member, v, onlyHost, baseDir)),
   };
 }
@@ -80,6 +81,20 @@ function logger(value: Mapping): LoggerSettings {
     maxBytes: bytes(value['limit']) ?? GROUP.logger.maxBytes,
     sendTimeoutMs: duration(value['send_timeout']) ?? GROUP.logger.sendTimeoutMs,
     packetBytes: bytes(value['packet']) ?? GROUP.logger.packetBytes,
+  };
+}
+
+function archive(value: unknown, baseDir: string): ArchiveSettings | null {
+  const full = mapping(value);
+  const to = text(value) ?? text(full['to']);
+  if (to === undefined) return GROUP.archive;
+  const remote = OBJECT_STORE.test(to);
+  const { hosts } = full;
+  return {
+    to: remote ? to : resolve(baseDir, to),
+    source: (text(full['source']) as ArchiveSettings['source'] | undefined) ?? null,
+    flushMs: duration(full['flush']) ?? (remote ? ARCHIVE.objectStoreFlushMs : ARCHIVE.flushMs),
+    hosts: Array.isArray(hosts) ? hosts.filter((one): one is string => typeof one === 'string') : null,
   };
 }
 

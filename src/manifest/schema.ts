@@ -5,7 +5,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { ENGINE, GROUP, MEMBER, VOLUME } from './defaults.ts';
+import { ARCHIVE, ENGINE, GROUP, MEMBER, VOLUME } from './defaults.ts';
 import { NAME, NAME_RULE, SETTING_NAME } from './names.ts';
 import { formatDuration, formatSize, parseDuration, parseRatio, parseSize, PRIVILEGED_PORTS, SMALLEST_VOLUME } from './units.ts';
 import { ROLE_WORDS, roleOf } from './words.ts';
@@ -111,6 +111,15 @@ const Logger = mapping('a mapping: `{ keep: 1GB, limit: 8GB }`', {
   packet: bytes(8192, MB, GROUP.logger.packetBytes, 'The largest WAL message to a follower.'),
 });
 
+const repository = path('a folder, or `s3://BUCKET/PREFIX`', 'The repository: a folder (absolute or relative to the manifest) that is the same on every host that may archive, a mounted one, say; or s3://BUCKET/PREFIX.');
+const Archive = z.union([repository, mapping('a repository, or `{ to, source, flush, hosts }`', {
+  to: repository,
+  source: z.enum(['primary', 'logger', 'replica'], { error: 'whose WAL is archived' })
+    .describe('Whose WAL is archived: primary, logger, replica; while none of them is well, the primary. Default: logger where the group has one, else primary.').optional(),
+  flush: quantity(parseDuration, formatDuration, 'a time with its unit: `1s`', 100, HOUR, `How often what has arrived of the unfinished segment is made durable there. Default ${formatDuration(ARCHIVE.flushMs)}; ${formatDuration(ARCHIVE.objectStoreFlushMs)} where it is no folder.`).optional(),
+  hosts: z.array(name('host'), { error: 'a list of hosts: `[h1, h2]`' }).min(1, { error: 'at least one host' }).describe('The hosts that may archive. Default: all that have a member of the group.').optional(),
+})], { error: 'a repository, or `{ to, source, flush, hosts }`' });
+
 const Group = mapping('a group: `storage`, `volume`, `members`', {
   storage: z.enum(['shared', 'local'], { error: 'a kind of storage' })
     .describe(`shared: all members on one copy-on-write volume; local: each on storage of its own. Default ${GROUP.storage}.`).optional(),
@@ -135,6 +144,7 @@ const Group = mapping('a group: `storage`, `volume`, `members`', {
   without_majority: z.enum(['stop', 'run'], { error: 'what a primary does without a majority of the agents' })
     .describe(`What a healthy primary on local storage does when its agent has lost the majority of the agents. Default ${GROUP.withoutMajority}.`).optional(),
   logger: Logger.nullable().describe(LOGGER).optional(),
+  archive: Archive.nullable().describe("Where the group's WAL is archived, by the cluster itself. Default: nowhere.").optional(),
   // Empty once every line of it is a comment.
   settings: Settings.nullable().describe(SETTINGS).optional(),
   members: named(NAME, Member, byName, 'The members by name; exactly one is the primary.'),

@@ -18,6 +18,9 @@ export const ROLE_WORDS: Readonly<Record<string, Role>> = {
   witness: 'logger',
 };
 
+/** What is no folder. */
+export const OBJECT_STORE = /^[a-z][a-z0-9+]*:\/\//;
+
 /** The role that a word stands for, in any case of letters; undefined when it stands for none. */
 export function roleOf(word: string): Role | undefined {
   const lower = word.toLowerCase();

@@ -58,7 +58,7 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
         const { source } = await options.find();
         let system: SystemFolder | null = null;
         const session = archiveSession({
-          source, slot, now: options.now, signal,
+          source, slot: { name: slot, make: true }, now: options.now, signal,
           open: async (identity) => {
             system = new SystemFolder(store, SystemFolder.nameOf(options.cluster, options.group, identity.systemIdentifier));
             await archive?.close();
@@ -72,8 +72,8 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
             archive = await openArchive(system, identity.segmentSize, held.lost);
             return archive.writer;
           },
-          wanted: async () => (system === null ? null : newestEnd(system)),
-          onStreaming: (timeline) => {
+          wanted: async () => (system === null ? null : newestBackupEnd(system)),
+          onStreaming: ({ timeline }) => {
             streamed = true;
             onEvent({ kind: 'streaming', member: source.member, timeline, slot, dir: system === null ? store.where : system.path('wal') });
           },
@@ -104,7 +104,7 @@ export async function runArchiver(options: ArchiverOptions): Promise<void> {
 }
 
 /** Where the newest whole backup ends. */
-async function newestEnd(system: SystemFolder): Promise<ArchivePosition | null> {
+export async function newestBackupEnd(system: SystemFolder): Promise<ArchivePosition | null> {
   const label = (await system.labels()).at(-1);
   if (label === undefined) return null;
   const { timeline, stopLsn } = await system.info(label);
@@ -116,7 +116,8 @@ async function leaveOthers(others: readonly ArchiveSource[], slot: string, signa
   await Promise.allSettled(others.map((one) => dropSlot(one, slot, signal)));
 }
 
-function explain(error: unknown, where: string): PgorbitError {
+/** What keeps an archiver from its work, for a person. */
+export function explain(error: unknown, where: string): PgorbitError {
   const told = explainStore(error, where);
   if (told instanceof PgorbitError) return told;
   return new PgorbitError('operation-failed', `archiving to ${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error, hint: errnoOf(error) });

@@ -10,13 +10,13 @@ export interface OpenArchive {
   close(): Promise<void>;
 }
 
-/** @param lost aborts when another may be writing. */
-export async function openArchive(system: SystemFolder, segmentSize: number, lost: AbortSignal): Promise<OpenArchive> {
+/** @param lost aborts when another may be writing. @param partialMs how often a part of a segment is put to a store that is no folder */
+export async function openArchive(system: SystemFolder, segmentSize: number, lost: AbortSignal, partialMs?: number): Promise<OpenArchive> {
   const { store } = system;
   const [wal, sums] = [store.local(system.key('wal')), store.local(system.key('sums'))];
   if (wal === null || sums === null) {
     const names = (await store.list(system.key('wal'))).map(({ key }) => key.slice(key.lastIndexOf('/') + 1));
-    const writer = new StoredArchive({ system, segmentSize, names, lost });
+    const writer = new StoredArchive({ system, segmentSize, names, lost, partialMs });
     return { writer, close: () => writer.stop() };
   }
   for (const folder of [wal, sums]) await mkdir(folder, { recursive: true, mode: 0o711 });

@@ -6,7 +6,7 @@
  */
 import { PgorbitError } from '../../errors.ts';
 import { Bell, Lifecycle } from '../../lifecycle.ts';
-import { historyFileName } from '../../wal/history.ts';
+import { historyFileName, type TimelineHistory } from '../../wal/history.ts';
 import { type Lsn, formatLsn, segmentName, segmentStart } from '../../wal/lsn.ts';
 import type { SystemFolder } from '../repository.ts';
 import { sumOf } from '../sums.ts';
@@ -14,7 +14,7 @@ import { type ArchivePosition, type ArchiveWriter, PARTIAL, archiveEnd } from '.
 
 /** So many bytes wait at most before the server has to. */
 const MOST_WAITING = 64 * 1024 * 1024;
-/** A part of a segment is put again after so long, if nobody waits for it. */
+/** A part of a segment is put again after so long, if nobody waits for it and nothing else was said. */
 const PARTIAL_MS = 10_000;
 const IDLE_MS = 500;
 
@@ -25,6 +25,8 @@ export interface StoredArchiveOptions {
   names: readonly string[];
   /** Aborts when another may be writing. */
   lost: AbortSignal;
+  /** A part of a segment is put again after so long, ms. */
+  partialMs?: number | undefined;
 }
 
 type Task = { kind: 'history'; name: string; bytes: Buffer } | { kind: 'segment'; name: string; bytes: Buffer; timeline: number; end: Lsn };
@@ -68,8 +70,8 @@ export class StoredArchive implements ArchiveWriter {
     return this.#tasks.reduce((sum, { bytes }) => sum + bytes.length, 0) >= Math.max(MOST_WAITING, this.segmentSize);
   }
 
-  end(): ArchivePosition | null {
-    return archiveEnd(this.#options.names, this.segmentSize);
+  end(history: TimelineHistory | null = null): ArchivePosition | null {
+    return archiveEnd(this.#options.names, this.segmentSize, history);
   }
 
   /** What is still under way of an earlier timeline is put, and says nothing about this one. */
@@ -147,7 +149,7 @@ export class StoredArchive implements ArchiveWriter {
 
   #partIsDue(): boolean {
     if (this.#flushed === this.#written) this.#hurried = false;
-    return this.#flushed < this.#written && this.#segment !== null && (this.#hurried || performance.now() - this.#partAt >= PARTIAL_MS);
+    return this.#flushed < this.#written && this.#segment !== null && (this.#hurried || performance.now() - this.#partAt >= (this.#options.partialMs ?? PARTIAL_MS));
   }
 
   async #putPart(): Promise<void> {

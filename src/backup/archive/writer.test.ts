@@ -21,6 +21,12 @@ describe('archiveEnd', () => {
     expect(archiveEnd(['000000010000000000000003', '000000010000000000000004.partial', '00000002.history'], MB)).toEqual({ timeline: 1, lsn: 0x400000n });
     expect(archiveEnd(['000000010000000000000009', '000000020000000000000004.partial'], MB)).toEqual({ timeline: 2, lsn: 0x400000n });
   });
+
+  it('leaves out timelines that are not on the way to the present one', () => {
+    const names = ['000000010000000000000003', '000000020000000000000004.partial'];
+    expect(archiveEnd(names, MB, { timeline: 3, parents: [{ timeline: 1, switchpoint: 0x412345n, reason: '' }] })).toEqual({ timeline: 1, lsn: 0x400000n });
+    expect(archiveEnd(names, MB, { timeline: 2, parents: [] })).toEqual({ timeline: 2, lsn: 0x400000n });
+  });
 });
 
 describe('FolderArchive', () => {

@@ -6,7 +6,7 @@
 import { closeSync, fdatasyncSync, fsyncSync, ftruncateSync, fstatSync, openSync, readFileSync, readdirSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { PgorbitError, errnoOf } from '../../errors.ts';
-import { historyFileName } from '../../wal/history.ts';
+import { historyFileName, type TimelineHistory } from '../../wal/history.ts';
 import { type Lsn, formatLsn, parseSegmentName, segmentName, segmentStart } from '../../wal/lsn.ts';
 import { fsyncDir } from '../../wal/logger/state.ts';
 import { RunningSum } from '../sums.ts';
@@ -19,13 +19,16 @@ export interface ArchivePosition {
   lsn: Lsn;
 }
 
-/** Where an archive goes on, by its names: behind the newest timeline's last whole segment, or at its only part. Pure. */
-export function archiveEnd(names: readonly string[], segmentSize: number): ArchivePosition | null {
+/**
+ * Where an archive goes on, by its names: behind the newest timeline's last whole segment, or at its only part. With
+ * `history` only timelines count that lie on it: another may be that of a promotion that was given up. Pure.
+ */
+export function archiveEnd(names: readonly string[], segmentSize: number, history: TimelineHistory | null = null): ArchivePosition | null {
   let end: ArchivePosition | null = null;
   for (const name of names) {
     const whole = !name.endsWith(PARTIAL);
     const id = parseSegmentName(whole ? name : name.slice(0, -PARTIAL.length), segmentSize);
-    if (id === null) continue;
+    if (id === null || (history !== null && id.timeline !== history.timeline && !history.parents.some(({ timeline }) => timeline === id.timeline))) continue;
     const lsn = whole ? id.start + BigInt(segmentSize) : id.start;
     if (end === null || id.timeline > end.timeline || (id.timeline === end.timeline && lsn > end.lsn)) end = { timeline: id.timeline, lsn };
   }
@@ -43,8 +46,8 @@ export interface ArchiveWriter {
   /** Is it so far behind that nothing more should come just now? */
   readonly full: boolean;
 
-  /** Where it goes on; null for an empty archive. */
-  end(): ArchivePosition | null;
+  /** Where it goes on, on that history where one is given; null for an empty archive. */
+  end(history?: TimelineHistory): ArchivePosition | null;
   /** WAL comes from the start of a segment on: what a part of it holds already is written again. */
   begin(at: ArchivePosition): void;
   /** Appends at `lsn`, which must be where the last write ended. Throws `wal-invalid`, and what keeps it from writing. */
@@ -86,8 +89,8 @@ export class FolderArchive implements ArchiveWriter {
     return this.#flushed;
   }
 
-  end(): ArchivePosition | null {
-    return archiveEnd(readdirSync(this.dir), this.segmentSize);
+  end(history: TimelineHistory | null = null): ArchivePosition | null {
+    return archiveEnd(readdirSync(this.dir), this.segmentSize, history);
   }
 
   begin(at: ArchivePosition): void {

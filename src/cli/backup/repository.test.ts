@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const one of cleanup.splice(0).toReversed()) await one();
 });
 
-const context = (env: NodeJS.ProcessEnv): Context => ({ env, cwd, signal: new AbortController().signal }) as Context;
+const context = (env: NodeJS.ProcessEnv): Context => ({ env, cwd, home: join(cwd, 'home'), signal: new AbortController().signal }) as Context;
 const errorOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'no error', (error: unknown) => error);
 
 describe('repositoryOf', () => {

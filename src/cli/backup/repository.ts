@@ -1,9 +1,7 @@
 /** The repository that a command means. */
 import type { Command } from 'commander';
-import { resolve } from 'node:path';
-import { openRepository } from '../../backup/repository.ts';
-import { S3Store } from '../../backup/s3/s3-store.ts';
-import { isS3, s3Settings } from '../../backup/s3/settings.ts';
+import { homeS3Config, openNamed } from '../../backup/open-store.ts';
+import { isS3 } from '../../backup/s3/settings.ts';
 import type { Store } from '../../backup/store.ts';
 import { PgorbitError } from '../../errors.ts';
 import type { Context } from '../context.ts';
@@ -20,7 +18,7 @@ export function repositoryOptions(command: Command, option: '--to' | '--from'): 
     .option(`${option} <repository>`, 'a folder, or s3://BUCKET/PREFIX (default: PGORBIT_BACKUPS)')
     .option('--s3-endpoint <url>', 'the server of an S3 store (default: AWS_ENDPOINT_URL, or AWS)')
     .option('--s3-region <name>', 'its region (default: AWS_REGION, or us-east-1)')
-    .option('--s3-config <file>', 'a YAML document, mode 0600, with endpoint, region, style, accessKeyId, secretAccessKey (default: PGORBIT_S3_CONFIG)');
+    .option('--s3-config <file>', 'a YAML document, mode 0600, with endpoint, region, style, accessKeyId, secretAccessKey (default: PGORBIT_S3_CONFIG, or s3.yaml in PGORBIT_HOME)');
 }
 
 /** The one named by `option`, else by PGORBIT_BACKUPS. Throws `usage`, `not-ours`, `no-such-backup`, and what an S3 store says. */
@@ -28,12 +26,7 @@ export async function repositoryOf(context: Context, option: '--to' | '--from', 
   const { env, cwd } = context;
   const wanted = named ?? env['PGORBIT_BACKUPS'];
   if (!wanted) throw new PgorbitError('usage', 'no repository was named', { hint: `${option} FOLDER, ${option} s3://BUCKET/PREFIX, or PGORBIT_BACKUPS names where the backups are` });
-  if (isS3(wanted)) {
-    const config = options.s3Config ?? env['PGORBIT_S3_CONFIG'];
-    const settings = await s3Settings(wanted, { endpoint: options.s3Endpoint, region: options.s3Region, config: config ? resolve(cwd, config) : undefined }, env);
-    return openRepository(new S3Store(settings, { signal: context.signal }), { make });
-  }
-  if (/^[a-z][a-z0-9+]*:\/\//i.test(wanted)) throw new PgorbitError('usage', `${wanted} is neither a folder nor an S3 store`, { hint: 'backups go to folders and to s3://BUCKET/PREFIX; mount another store, and name the folder' });
-  if (options.s3Endpoint !== undefined || options.s3Region !== undefined || options.s3Config !== undefined) throw new PgorbitError('usage', `${wanted} is a folder, and the --s3 options are for s3://BUCKET/PREFIX`, { hint: 'leave them away' });
-  return openRepository(resolve(cwd, wanted), { make });
+  const s3 = { endpoint: options.s3Endpoint, region: options.s3Region, config: options.s3Config ?? (env['PGORBIT_S3_CONFIG'] || (await homeS3Config(context.home))) };
+  if (!isS3(wanted) && (options.s3Endpoint !== undefined || options.s3Region !== undefined || options.s3Config !== undefined)) throw new PgorbitError('usage', `${wanted} is a folder, and the --s3 options are for s3://BUCKET/PREFIX`, { hint: 'leave them away' });
+  return openNamed(wanted, { make, cwd, s3, env, signal: context.signal });
 }

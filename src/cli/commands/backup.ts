@@ -6,6 +6,7 @@ import { chainOf, verifyStored } from '../../backup/verify.ts';
 import { PgorbitError } from '../../errors.ts';
 import { formatLsn } from '../../wal/lsn.ts';
 import { archiveOf, forgetArchive } from '../backup/archive.ts';
+import { archivedTo, refuseArchived } from '../backup/archived.ts';
 import { type Listed, plainBackup, renderBackups } from '../backup/print.ts';
 import { type RepositoryOptions, repositoryOf, repositoryOptions } from '../backup/repository.ts';
 import { takeOf } from '../backup/take.ts';
@@ -36,7 +37,7 @@ export const define: Define = (command, declare) => {
     const incremental = options.incremental === true ? { from: options.from ?? null } : null;
     const rate = options.rate === undefined ? null : parseSize(options.rate, '--rate');
     await withCluster(context, async (cluster) => {
-      const store = await repositoryOf(context, '--to', options.to, options, true);
+      const store = await repositoryOf(context, '--to', options.to ?? (await archivedTo(context, cluster, group)), options, true);
       const { system, info } = await takeOf(context, cluster, { store, group, source: options.source ?? 'primary', checkpoint, incremental, rate });
       context.out.text(`${info.label}: ${formatBytes(info.bytes)}${info.parent === undefined ? '' : ` that changed since ${info.parent.label},`} of ${info.source} (PostgreSQL ${info.version}), consistent at ${info.stopLsn} on timeline ${info.timeline}.\n`);
       context.out.document({ repository: store.where, path: system.path('backups', info.label), data: system.dataDir(info.label), backup: info });
@@ -67,6 +68,7 @@ function archive(command: Command, declare: Declare): void {
         context.out.text(members.length === 0 ? 'No member keeps WAL for this archive.\n' : `${members.join(', ')} keeps no WAL for this archive any more.\n`);
         return context.out.document({ repository: store.where, members });
       }
+      await refuseArchived(context, cluster, group, store.where);
       await archiveOf(context, cluster, { store, group, source });
       context.progress.done();
       context.out.document({ repository: store.where });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ArchiveStatus } from '../../agent/api.ts';
 import { groupStatus, memberStatus, statusDocument } from '../testing/specs.ts';
 import { renderFindings } from './doctor.ts';
 import { renderEvent } from './events.ts';
@@ -100,6 +101,21 @@ describe('renderStatus', () => {
     expect(text).toMatch(/n3 .* 512 B\n/);
     expect(renderStatus(statusDocument([groupStatus('main', members)]), PLAIN)).not.toContain('VOTES');
     expect(renderStatus(statusDocument([groupStatus('main', members, { commit: 'quorum', term: 0 })]), PLAIN)).not.toContain('VOTES');
+  });
+
+  it('shows how far WAL is archived, and what keeps it from it', () => {
+    const archive: ArchiveStatus = {
+      to: '/srv/wal', host: 'h3', pid: 9, state: 'waiting', source: 'n3', timeline: 2, lsn: '0/5000000', segment: '000000020000000000000004', lagBytes: 2048, lagMs: 65_000,
+      error: { code: 'volume-full', message: 'there is no room left', hint: 'make room' }, gap: { timeline: 1, from: '0/3000000', to: '0/4000000' },
+    };
+    const text = renderStatus(statusDocument([groupStatus('main', [memberStatus('n1')], { archive })]), PLAIN);
+    expect(text.split('\n').slice(-5)).toEqual([
+      '  WAL archive: h3 archives from n3 to /srv/wal, waiting, up to 0/5000000 (000000020000000000000004), behind by 2.0 kB, 1 min 5 s',
+      '  ! archive: there is no room left', '    make room',
+      '  ! archive: WAL from 0/3000000 to 0/4000000 is missing for good; take a new backup (`pgorbit backup`)', '',
+    ]);
+    expect(renderStatus(statusDocument([groupStatus('main', [], { archive: { ...archive, host: null, state: 'unknown', source: null, lsn: null, segment: null, lagBytes: null, lagMs: null, error: null, gap: null } })]), PLAIN))
+      .toContain('  WAL archive: nobody archives yet, unknown, nothing yet\n');
   });
 
   it('names agents only while one does not answer', () => {

@@ -1,5 +1,5 @@
 /** `pgorbit status` for a person. */
-import type { GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from '../../agent/api.ts';
+import type { ArchiveStatus, GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from '../../agent/api.ts';
 import { isUp } from '../plan/health.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
@@ -41,7 +41,21 @@ function renderGroup(group: GroupStatus, style: Style): string {
     if (member.error !== null) lines.push(`  ${style.red('!')} ${member.name}: ${member.error.message}\n${member.error.hint === undefined ? '' : `    ${member.error.hint}\n`}`);
     if (member.pendingRestart.length > 0) lines.push(`  ${style.yellow('!')} ${member.name} waits for a restart: ${member.pendingRestart.join(', ')} changed (\`pgorbit restart ${member.name}\`)\n`);
   }
+  if (group.archive !== null) lines.push(...archiveLines(group.archive, style));
   return lines.join('');
+}
+
+function archiveLines(archive: ArchiveStatus, style: Style): string[] {
+  const { to, host, state, source, segment, lsn, lagBytes, lagMs, error, gap } = archive;
+  const doing = host === null ? 'nobody archives yet' : `${host} archives${source === null ? '' : ` from ${source}`} to ${to}`;
+  const how = state === 'streaming' ? style.green(state) : style.yellow(state);
+  const far = lsn === null ? 'nothing yet' : `up to ${lsn}${segment === null ? '' : ` (${segment})`}`;
+  const lag = [lagBytes === null ? '' : formatBytes(lagBytes), lagMs === null ? '' : formatMs(lagMs)].filter((part) => part !== '');
+  return [
+    `  WAL archive: ${doing}, ${how}, ${far}${lag.length === 0 ? '' : `, behind by ${lag.join(', ')}`}\n`,
+    ...(error === null ? [] : [`  ${style.red('!')} archive: ${error.message}\n${error.hint === undefined ? '' : `    ${error.hint}\n`}`]),
+    ...(gap === null ? [] : [`  ${style.red('!')} archive: WAL from ${gap.from} to ${gap.to} is missing for good; take a new backup (\`pgorbit backup\`)\n`]),
+  ];
 }
 
 const memberColumns = (group: GroupStatus, style: Style) => [

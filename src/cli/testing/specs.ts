@@ -30,7 +30,7 @@ export function memberStatus(name: string, patch: Partial<MemberStatus> = {}): M
 export function groupStatus(name: string, members: MemberStatus[], patch: Partial<GroupStatus> = {}): GroupStatus {
   return {
     name, storage: 'shared', commit: 'async', term: 1, primary: members.find((member) => member.role === 'primary')?.name ?? null, state: 'healthy',
-    reason: '', engine: 'PostgreSQL 18.4 (embedded)', operation: null, results: [], members, ...patch,
+    reason: '', engine: 'PostgreSQL 18.4 (embedded)', operation: null, results: [], archive: null, members, ...patch,
   };
 }
 

@@ -1,6 +1,6 @@
 /** What a decision about a group looks at, and the few questions that every rule asks of it. */
 import type { EventDraft } from '../../observe/event.ts';
-import type { GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../model.ts';
+import type { ArchiveReport, GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../model.ts';
 
 /** A report and when it came, on the decider's monotonic clock. */
 export interface Seen {
@@ -25,6 +25,8 @@ export interface DecisionInput {
   leaderFor: number;
   /** Each member's own bytes as a share of the data, where known. */
   exclusiveShare: Readonly<Record<string, number>>;
+  /** What the agent of the host that archives said last, while that is fresh. */
+  archive?: ArchiveReport | null;
 }
 
 export interface Decision {

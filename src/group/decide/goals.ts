@@ -10,6 +10,9 @@ import type { Endpoint, Goal, MemberRecord } from '../model.ts';
 /** Physical slots of members: PostgreSQL allows lower-case letters, digits and underscores. */
 export const slotName = (member: string): string => `pgorbit_${member.replaceAll('-', '_')}`;
 
+/** Holds what is not archived yet on everybody who has, or may get, the primary's role. No member's slot has this name. */
+export const ARCHIVE_SLOT = 'pgorbit__archive';
+
 /** Brings every member's goal in line with the record. */
 export function settleGoals(context: Context): void {
   for (const member of Object.values(context.record.members)) {
@@ -94,15 +97,18 @@ function isNeeded({ record }: Context, name: string): boolean {
 
 /**
  * On `holder` one slot for each member that follows it: none for one that goes, so that it never pins WAL, unless it
- * still votes. A logger's followers make theirs themselves.
+ * still votes. A logger's followers make theirs themselves. Beside the primary the electable ones hold what the archive
+ * lacks: whoever is promoted has it.
  */
 function slots(context: Context, holder: string, primary: string): string[] {
-  if (context.record.members[holder]?.role === 'logger') return [];
-  return Object.values(context.record.members)
+  const role = context.record.members[holder]?.role;
+  if (role === 'logger') return [];
+  const followers = Object.values(context.record.members)
     .filter(({ name }) => name !== holder && name !== primary && (context.spec.members[name] !== undefined || isNeeded(context, name)))
     .filter((member) => upstreamOf(context, member, primary) === holder)
-    .map(({ name }) => slotName(name))
-    .sort();
+    .map(({ name }) => slotName(name));
+  const archived = (context.record.archive?.host ?? null) !== null && role !== 'standby';
+  return [...followers, ...(archived ? [ARCHIVE_SLOT] : [])].sort();
 }
 
 export function endpoint(member: MemberRecord): Endpoint {

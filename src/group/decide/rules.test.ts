@@ -239,6 +239,14 @@ const TESTS: Record<string, () => void> = {
     scene.report('n2', { incarnation: 2 });
     expect(scene.decide()).toMatchObject({ operation: null, results: [{ ok: true }] });
   },
+  // More of it in archive.test.ts.
+  archive() {
+    const scene = new Scene();
+    scene.spec.archive = { to: '/srv/wal', source: null, flushMs: 1000, hosts: null };
+    expect(scene.decide().archive).toMatchObject({ epoch: 1, host: 'h1', sources: [{ member: 'n1' }, { member: 'n2' }, { member: 'n3' }] });
+    expect(scene.events).toEqual(['archive-assigned']);
+  },
+
   'reclone-needed'() {
     const scene = new Scene();
     scene.shares = { n1: 0.9, n2: 0.9 };

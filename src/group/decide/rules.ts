@@ -3,6 +3,7 @@
  * next one look. The first that changes something ends the round; the next round sees the changed record.
  */
 import type { Context } from './context.ts';
+import { archive } from './archive.ts';
 import { admit, amend, created, diverged, forget, joined, rebuild, recloneNeeded } from './members.ts';
 import { elect } from './election.ts';
 import { operationRules } from './operations.ts';
@@ -45,4 +46,6 @@ export const RULES: Rule[] = [
   ...operationRules,
   // A replica occupies more than its share of the volume: it is cloned again, when nothing else is under way.
   { name: 'reclone-needed', apply: recloneNeeded },
+  // WAL is to be archived: one host does it, from whoever has it; another one when that host is lost or can't.
+  { name: 'archive', apply: archive },
 ];

@@ -1,4 +1,5 @@
 /** A member that holds data, run by the loop: its postgres. */
+import { ARCHIVE_SLOT } from '../decide/goals.ts';
 import type { MemberReport } from '../model.ts';
 import { MemberLoop, WAITING_MS, type Rest } from './loop.ts';
 import { Member, type MemberEnvironment, type Orders } from './member.ts';
@@ -73,7 +74,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
     const { goal } = member.orders;
     if (goal.kind === 'follow') return this.#following();
     // Somebody is about to connect: whoever waits for that learns it from this report.
-    if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.length) return EXPECTING_MS;
+    if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.filter((slot) => slot !== ARCHIVE_SLOT).length) return EXPECTING_MS;
     return IDLE_MS;
   }
 

@@ -2,7 +2,7 @@
 import type { DecisionInput, Seen } from '../decide/context.ts';
 import { decideGroup } from '../decide/decide.ts';
 import { GROUP } from '../../manifest/defaults.ts';
-import type { GroupRecord, GroupSpec, MemberRecord, MemberReport, MemberSpec } from '../model.ts';
+import type { ArchiveReport, GroupRecord, GroupSpec, MemberRecord, MemberReport, MemberSpec } from '../model.ts';
 
 export const memberSpec = (name: string, patch: Partial<MemberSpec> = {}): MemberSpec => ({ name, host: 'h1', role: name === 'n1' ? 'primary' : 'replica', port: 5431 + Number(name.slice(1)), volume: null, path: null, source: null, rate: null, ...patch });
 
@@ -37,6 +37,7 @@ export class Scene {
   reports: Record<string, MemberReport>;
   timers: DecisionInput['timers'] = {};
   shares: Record<string, number> = {};
+  archive: ArchiveReport | null = null;
   events: string[] = [];
   /** What the followers have flushed, as the primary sees it. */
   flush: string | null = null;
@@ -62,7 +63,7 @@ export class Scene {
     const seen: Record<string, Seen> = { ...this.#quiet, ...Object.fromEntries(
       Object.entries(this.reports).map(([name, report]) => [name, { report: { ...report, followers: followersOf(report.inRecovery === false ? null : name) }, at: this.now }]),
     ) };
-    return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, leaderFor: 100_000, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares };
+    return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, leaderFor: 100_000, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares, archive: this.archive };
   }
 
   report(name: string, patch: Partial<MemberReport>): this {

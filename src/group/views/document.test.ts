@@ -9,7 +9,7 @@ const member = (name: string, patch: Partial<Omit<ViewMember, 'received'>> & { r
   lagBytes: 0, lagMs: 0, upstream: null, retainedBytes: null, voter: true, synchronous: false, pendingRestart: [], error: null, ...patch,
 });
 const group = (members: ViewMember[], patch: Partial<ViewGroup> = {}): ViewGroup => ({
-  name: 'main', storage: 'local', commit: 'quorum', term: 7, primary: 'n1', state: 'healthy', reason: '', engine: null, operation: null, results: [], members, ...patch,
+  name: 'main', storage: 'local', commit: 'quorum', term: 7, primary: 'n1', state: 'healthy', reason: '', engine: null, operation: null, results: [], archive: null, members, ...patch,
 });
 const event = (sequence: number, patch: Partial<OrbitEvent> = {}): OrbitEvent => ({
   time: '2026-01-02T03:04:05.678Z', sequence, host: 'h1', group: 'main', member: 'n1', level: 'info', kind: 'promoted', message: 'n1 was promoted', operation: null, ...patch,

@@ -15,7 +15,7 @@ const ALL = ['pgorbit.members', 'pgorbit.events', ...POLAR];
 const document: ViewDocument = {
   cluster: 'shop',
   groups: [{
-    name: 'main', storage: 'local', commit: 'quorum', term: 7, primary: 'n1', state: 'healthy', reason: '', engine: null, operation: null, results: [],
+    name: 'main', storage: 'local', commit: 'quorum', term: 7, primary: 'n1', state: 'healthy', reason: '', engine: null, operation: null, results: [], archive: null,
     members: [
       { name: 'n1', role: 'primary', host: 'h1', address: '10.0.0.1', port: 5432, pid: 1, state: 'running', step: null, timeline: 2, lsn: 'A/1000', lagBytes: 0, lagMs: 0, upstream: null, retainedBytes: null, synchronous: false, pendingRestart: [], error: null, voter: true },
       { name: 'n2', role: 'replica', host: 'h2', address: '10.0.0.2', port: 5432, pid: 1, state: 'streaming', step: null, timeline: 2, lsn: 'A/800', lagBytes: 2048, lagMs: 1500, upstream: 'n1', retainedBytes: null, synchronous: true, pendingRestart: [], error: null, voter: true, received: 'A/900' },

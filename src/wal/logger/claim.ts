@@ -16,8 +16,8 @@ export function runningLogger(dir: string): ProcessId | null {
   return found !== null && isAlive(found) ? found : null;
 }
 
-/** Makes this process the logger of `dir`. Returns how to give it up. Throws PgorbitError `locked` while another lives. */
-export function claimFolder(dir: string): () => void {
+/** Makes this process the logger, or another `what`, of `dir`. Returns how to give it up. Throws PgorbitError `locked` while another lives. */
+export function claimFolder(dir: string, what = 'logger'): () => void {
   const self = identify(process.pid);
   if (self === null) throw new PgorbitError('internal', 'this process does not find itself in /proc', { hint: 'mount /proc' });
   const file = fileIn(dir);
@@ -26,7 +26,7 @@ export function claimFolder(dir: string): () => void {
   try {
     while (!linked(aside, file)) {
       const other = runningLogger(dir);
-      if (other !== null) throw new PgorbitError('locked', `process ${other.pid} already is the logger of ${dir}`, { hint: 'nothing has to be done; to replace it, stop it first' });
+      if (other !== null) throw new PgorbitError('locked', `process ${other.pid} already is the ${what} of ${dir}`, { hint: 'nothing has to be done; to replace it, stop it first' });
       rmSync(file, { force: true });
     }
   } finally {
