@@ -8,6 +8,7 @@ import { TestCluster } from './support/cluster.ts';
 import { describeLeftovers } from './support/leftovers.ts';
 import type { Ended } from './support/program.ts';
 import { SCENES, sceneManifest, whyNotHere } from './support/scenes.ts';
+import { EVERYTHING } from './support/versions.ts';
 import { Writer } from './support/writer.ts';
 
 const scene = SCENES.btrfs;
@@ -16,8 +17,11 @@ const HOSTS = ['h1', 'h2', 'h3'];
 
 /** One moment in each of `count` equal parts of a command that takes about `ms`, at random. */
 const moments = (count: number, ms: number): number[] => Array.from({ length: count }, (_, i) => Math.round(((i + Math.random()) * ms) / count));
-const rounds = (count: number, ms: number): { signal: 'SIGKILL' | 'SIGINT'; at: number }[] =>
-  moments(count, ms).map((at, i) => ({ signal: i % 2 === 0 ? 'SIGKILL' : 'SIGINT', at }));
+/** Both signals in turn, whichever first. */
+const rounds = (count: number, ms: number): { signal: 'SIGKILL' | 'SIGINT'; at: number }[] => {
+  const first = Math.round(Math.random());
+  return moments(count, ms).map((at, i) => ({ signal: (i + first) % 2 === 0 ? 'SIGKILL' : 'SIGINT', at }));
+};
 
 describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? '' : ` (skipped: ${reason})`}`, () => {
   let cluster: TestCluster;
@@ -68,7 +72,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
     });
     afterAll(() => cluster?.destroy());
 
-    for (const { signal, at } of rounds(3, 5000)) {
+    for (const { signal, at } of rounds(EVERYTHING ? 3 : 2, 5000)) {
       test(`up with ${signal} after ${at} ms: the next up finishes it`, async () => {
         await interrupt(['up', manifestFile()], signal, at);
         await cluster.must('up', manifestFile());
@@ -78,7 +82,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
       });
     }
 
-    for (const { signal, at } of rounds(3, 1000)) {
+    for (const { signal, at } of rounds(EVERYTHING ? 3 : 2, 1000)) {
       test(`destroy with ${signal} after ${at} ms: ${signal === 'SIGKILL' ? 'the next destroy' : 'the next up'} finishes it`, async () => {
         await cluster.must('up', manifestFile());
         await interrupt(['destroy', '--yes'], signal, at);
@@ -94,7 +98,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
     }
 
     test('an up that was interrupted can be destroyed', async () => {
-      for (const at of moments(2, 4000)) {
+      for (const at of moments(EVERYTHING ? 2 : 1, 4000)) {
         await interrupt(['up', manifestFile()], 'SIGKILL', at);
         const ended = await cluster.cli('destroy', '--yes');
         expect([0, 2], ended.stderr).toContain(ended.code);
@@ -121,7 +125,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
       ['scale in', '3', ['scale', '--replicas', '1']],
       ['remove', '3', ['remove', 'n2']],
     ] as const) {
-      for (const { signal, at } of rounds(2, 1600)) {
+      for (const { signal, at } of rounds(EVERYTHING ? 2 : 1, 1600)) {
         test(`${what} with ${signal} after ${at} ms`, async () => {
           await cluster.must('scale', '--replicas', before);
           const victim = (await cluster.group()).members.find((one) => one.role === 'replica')?.name ?? '';
@@ -145,7 +149,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
 
     const killAgents = async (): Promise<void> => void (await Promise.all(HOSTS.map((host) => cluster.killAgent(host))));
 
-    for (const at of moments(2, 900)) {
+    for (const at of moments(EVERYTHING ? 2 : 1, 900)) {
       test(`kill -9 of all agents ${at} ms after a new member began to attach`, async () => {
         const adding = cluster.start(['add', 'replica']);
         const before = (await cluster.group()).members.length;
@@ -159,7 +163,7 @@ describe.skipIf(reason !== null)(`interrupted: ${scene.what}${reason === null ? 
       });
     }
 
-    for (const at of moments(2, 600)) {
+    for (const at of moments(EVERYTHING ? 2 : 1, 600)) {
       test(`kill -9 of all agents ${at} ms after the primary died`, async () => {
         const targets = await targetsIn(cluster);
         const before = await cluster.group();

@@ -8,7 +8,7 @@ import { postgresOsUser } from '../../engine/osuser.ts';
 import { testEngines } from '../../engine/testing/scratch.ts';
 import { sleep } from '../../lifecycle.ts';
 import { parseLsn } from '../../wal/lsn.ts';
-import { TestPostgres, VERSIONS, makeDir } from '../../wal/testing/postgres.ts';
+import { EVERYTHING, TestPostgres, VERSIONS, makeDir } from '../../wal/testing/postgres.ts';
 import { type ArchiveEvent, runArchiver } from '../archive/archiver.ts';
 import { type BackupInfo, INFO_FILE, encodeInfo } from '../info.ts';
 import { pruneBackups } from '../remove.ts';
@@ -318,7 +318,7 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
     expect(await pruneBackups(full.system, 1)).toMatchObject({ backups: [], needed: [{ backup: full.info.label, by: [next.info.label] }] });
   });
 
-  it('follow a promotion, and never build on what it left behind', async () => {
+  it.skipIf(!EVERYTHING)('follow a promotion, and never build on what it left behind', async () => {
     const primary = await TestPostgres.create(18, { segmentMegabytes: 1, settings: SETTINGS });
     cleanup.push(() => primary.destroy());
     await primary.value('create table t (n int)');

@@ -8,7 +8,7 @@ import { postgresOsUser } from '../../engine/osuser.ts';
 import { testEngines } from '../../engine/testing/scratch.ts';
 import { sleep } from '../../lifecycle.ts';
 import { parseLsn } from '../../wal/lsn.ts';
-import { TestPostgres, makeDir, suiteVersions } from '../../wal/testing/postgres.ts';
+import { EVERYTHING, TestPostgres, makeDir, suiteVersions } from '../../wal/testing/postgres.ts';
 import { type ArchiveEvent, runArchiver } from '../archive/archiver.ts';
 import type { BackupInfo } from '../info.ts';
 import { pruneBackups } from '../remove.ts';
@@ -143,7 +143,7 @@ describe.each(suiteVersions(18))('PostgreSQL %i', (version) => {
     expect(await errorOf(verifyStored(system, info.label))).toMatchObject({ code: 'host-unreachable' });
   });
 
-  it('an upload that fails or is ended leaves nothing behind, and the next one succeeds', async () => {
+  it.skipIf(!EVERYTHING)('an upload that fails or is ended leaves nothing behind, and the next one succeeds', async () => {
     const before = s3.keys();
     const same = (): void => expect(s3.keys().filter((key) => !key.endsWith('.gone'))).toEqual(before);
     s3.fault = ({ query, method }) => (method === 'PUT' && query['partNumber'] === '3' ? { kind: 'status', status: 403, code: 'AccessDenied' } : null);

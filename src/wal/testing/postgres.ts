@@ -15,13 +15,16 @@ export const VERSIONS: Record<number, string> = Object.fromEntries(
   [[15, '/usr/lib/postgresql/15/bin'] as const, [18, embedded] as const].filter(([, bin]) => existsSync(join(bin, 'postgres'))),
 );
 
+/** The longest cases are played only then. */
+export const EVERYTHING = process.env['PGORBIT_TESTS'] === 'all';
+
 /**
  * The versions that a long suite is played on: one, where others play the other, so that all of them together take
  * minutes; all with PGORBIT_TESTS=all.
  */
 export function suiteVersions(wish: 15 | 18): number[] {
   const here = Object.keys(VERSIONS).map(Number);
-  return process.env['PGORBIT_TESTS'] === 'all' || !here.includes(wish) ? here : [wish];
+  return EVERYTHING || !here.includes(wish) ? here : [wish];
 }
 
 /** PostgreSQL refuses to run as root. */
