@@ -15,7 +15,7 @@ function troubled(world: World, random: Prng, set: Set<string>, name: string, wh
 export const DISK_FAULTS: Record<string, Fault> = {
   // WAL that a standby still needs is recycled.
   'wal-gone': (world) => {
-    for (const server of world.disks.servers) if (server.open) server.data.oldest = segmentStart(server.data.wal.length);
+    for (const server of world.disks.servers) if (server.open) server.data.oldest = segmentStart(server.data.flushed);
   },
   'start-fails': (world, random) => troubled(world, random, world.startsFail, member(world, random), 'it cannot be started'),
   'copy-fails': (world, random) => troubled(world, random, world.copiesFail, member(world, random), 'it cannot be copied'),

@@ -9,7 +9,7 @@ import { NETWORK_FAULTS } from './network.ts';
 
 export type Fault = (world: World, random: Prng) => void;
 
-const FAULTS: Record<FaultName, Fault> = { ...HOST_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS, ...CONSPIRACIES };
+export const FAULTS: Record<FaultName, Fault> = { ...HOST_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS, ...CONSPIRACIES };
 
 export type FaultName = string;
 

@@ -128,6 +128,7 @@ export class ModelLogger extends Server {
     world.invariants.truncated(this.folder, fork, this.member);
     data.wal.length = Math.min(data.wal.length, fork);
     data.flushed = data.wal.length;
-    return true;
+    // From the fork on, which the upstream may not have any more.
+    return data.wal.length >= source.oldest;
   }
 }
