@@ -38,6 +38,7 @@ export interface Outcome {
 const PEACE_MS = 1_200_000;
 /** What has settled must stay so. */
 const CALM_MS = 15_000;
+const LOOK_MS = 100;
 
 export function runSeed(options: RunOptions): Outcome {
   const { seed } = options;
@@ -49,8 +50,8 @@ export function runSeed(options: RunOptions): Outcome {
   });
   try {
     world.trace(() => `${topology.name}: ${Object.values(topology.spec.members).map(({ name, role, host }) => `${name} ${role} on ${host}`).join(', ')}; agents that vote: ${topology.voters.join(', ')}; failover ${topology.spec.failover}, without a majority: ${topology.spec.withoutMajority}`);
-    startClients(world, new Prng(seed, 'clients'));
-    if (random.chance(0.7)) world.clock.run(60_000, () => unsettled(world) === null);
+    const clientsRest = startClients(world, new Prng(seed, 'clients'));
+    if (random.chance(0.7)) world.clock.run(60_000, whenWell(world));
     const faults = new Faults(world, new Prng(seed, 'faults'), options.freezeIn ?? null, options.faults ?? null);
     const users = new Users(world, new Prng(seed, 'users'), options.wishes ?? 'all');
     world.clock.run(world.clock.now + (options.troubleMs ?? random.int(20_000, 60_000)));
@@ -58,7 +59,7 @@ export function runSeed(options: RunOptions): Outcome {
     users.stop();
     faults.stop();
     world.trace(() => 'peace');
-    settle(world);
+    settle(world, clientsRest);
     return outcome(null);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -68,21 +69,27 @@ export function runSeed(options: RunOptions): Outcome {
   }
 }
 
-function settle(world: World): void {
+/** True when nothing is unsettled, as far as a look now and then tells. */
+function whenWell(world: World): () => boolean {
+  const { clock } = world;
+  let next = 0;
+  return () => {
+    if (clock.now < next) return false;
+    next = clock.now + LOOK_MS;
+    return unsettled(world) === null;
+  };
+}
+
+function settle(world: World, clientsRest: () => void): void {
   const { clock } = world;
   const end = clock.now + PEACE_MS;
   // What was asked of a frozen agent still comes.
   clock.run(clock.now + 2_000);
-  let looked = 0;
-  const well = (): boolean => {
-    if (clock.now - looked < 100) return false;
-    looked = clock.now;
-    return unsettled(world) === null;
-  };
-  clock.run(end, well);
+  clock.run(end, whenWell(world));
   const reason = unsettled(world);
   if (reason !== null) throw new Violation('liveness', `after ${PEACE_MS / 60_000} minutes of peace: ${reason}`);
   const { term } = world.store.documents.record!.value;
+  clientsRest();
   clock.run(clock.now + CALM_MS);
   const again = unsettled(world);
   if (again !== null) throw new Violation('unsteady', `it was well, and then no longer: ${again}`);

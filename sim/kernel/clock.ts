@@ -1,9 +1,16 @@
 /** Virtual time: a queue of what happens when. Events at the same moment happen in the order in which they were made. */
 
+/** To whom something happens, if not to the world: it may be dead, or stand still. */
+interface Recipient {
+  deliver(run: (turn: number) => void, turn: number): void;
+}
+
 interface Entry {
   at: number;
   order: number;
-  run: () => void;
+  run: (turn: number) => void;
+  to: Recipient | null;
+  turn: number;
 }
 
 export class Clock {
@@ -12,21 +19,26 @@ export class Clock {
   #order = 0;
   readonly #heap: Entry[] = [];
 
-  after(ms: number, run: () => void): void {
+  /** @param turn is handed to `run`: one function for many waits needs no closure for each. */
+  after(ms: number, run: (turn: number) => void, to: Recipient | null = null, turn = 0): void {
     const heap = this.#heap;
-    const entry: Entry = { at: this.now + Math.max(0, ms), order: this.#order++, run };
-    let index = heap.push(entry) - 1;
+    const at = ms > 0 ? this.now + ms : this.now;
+    const entry: Entry = { at, order: this.#order++, run, to, turn };
+    let index = heap.length;
+    heap.push(entry);
+    // Of two at the same moment the newer one is later: it never passes an equal.
     while (index > 0) {
       const parent = (index - 1) >> 1;
-      if (!before(entry, heap[parent]!)) break;
-      heap[index] = heap[parent]!;
+      const above = heap[parent]!;
+      if (above.at <= at) break;
+      heap[index] = above;
       index = parent;
     }
     heap[index] = entry;
   }
 
   /** Lets events happen until `end`, or until `done` says so after one of them. */
-  run(end: number, done: () => boolean = () => false): void {
+  run(end: number, done: (() => boolean) | null = null): void {
     for (;;) {
       const next = this.#heap[0];
       if (next === undefined || next.at > end) {
@@ -35,22 +47,31 @@ export class Clock {
       }
       this.#pop();
       this.now = next.at;
-      next.run();
-      if (done()) return;
+      if (next.to === null) next.run(next.turn);
+      else next.to.deliver(next.run, next.turn);
+      if (done !== null && done()) return;
     }
   }
 
   #pop(): void {
     const heap = this.#heap;
     const last = heap.pop()!;
-    if (heap.length === 0) return;
+    const { length } = heap;
+    if (length === 0) return;
     let index = 0;
     for (;;) {
       let child = index * 2 + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child += 1;
-      if (!before(heap[child]!, last)) break;
-      heap[index] = heap[child]!;
+      if (child >= length) break;
+      let below = heap[child]!;
+      if (child + 1 < length) {
+        const other = heap[child + 1]!;
+        if (before(other, below)) {
+          child += 1;
+          below = other;
+        }
+      }
+      if (!before(below, last)) break;
+      heap[index] = below;
       index = child;
     }
     heap[index] = last;

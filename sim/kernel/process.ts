@@ -13,26 +13,37 @@ export interface Wait {
 
 export type Work<T = void> = Generator<Wait, T, void>;
 
+/** Whoever waits for a bell or a signal. */
+interface Waiter {
+  called(): void;
+}
+
 /** As lifecycle.ts has it: a ring is never lost. */
 export class SimBell {
   rung = false;
-  waiter: (() => void) | null = null;
+  waiter: Waiter | null = null;
 
   ring(): void {
     this.rung = true;
-    this.waiter?.();
+    this.waiter?.called();
   }
 }
 
 /** An AbortSignal without events of its own. */
 export class SimSignal {
   aborted = false;
-  waiter: (() => void) | null = null;
+  waiter: Waiter | null = null;
 
   abort(): void {
     this.aborted = true;
-    this.waiter?.();
+    this.waiter?.called();
   }
+}
+
+/** What reached a process that stood still. */
+interface Held {
+  run: (turn: number) => void;
+  turn: number;
 }
 
 export class SimProcess {
@@ -41,7 +52,7 @@ export class SimProcess {
   #frozenAt: number | null = null;
   readonly #clock: Clock;
   #attentiveSince: number;
-  #held: (() => void)[] = [];
+  #held: Held[] = [];
 
   constructor(clock: Clock, name: string) {
     this.#clock = clock;
@@ -78,42 +89,62 @@ export class SimProcess {
     this.#attentiveSince = this.#clock.now;
     const held = this.#held;
     this.#held = [];
-    for (const run of held) this.#clock.after(0, () => this.deliver(run));
+    for (const { run, turn } of held) this.after(0, run, turn);
   }
 
   /** Something reaches the process from outside: lost when it is dead, kept while it is frozen. */
-  deliver(run: () => void): void {
+  deliver(run: (turn: number) => void, turn = 0): void {
     if (!this.alive) return;
-    if (this.frozen) this.#held.push(run);
-    else run();
+    if (this.#frozenAt === null) run(turn);
+    else this.#held.push({ run, turn });
   }
 
   /** `run` after `ms`, as a timer of this process. */
-  after(ms: number, run: () => void): void {
-    this.#clock.after(ms, () => this.deliver(run));
+  after(ms: number, run: (turn: number) => void, turn = 0): void {
+    this.#clock.after(ms, run, this, turn);
   }
 
   /** Runs `work` to its end. What it throws is thrown out of the clock: work that may fail catches by itself. */
   run(work: Work): void {
-    const step = (): void => {
-      const { done, value } = work.next();
-      if (!done) this.#wait(value, step);
-    };
-    this.deliver(step);
+    this.deliver(new Task(this, work).step);
+  }
+}
+
+/** Work under way. Each wait has a number: whatever would end an earlier one comes too late. */
+class Task implements Waiter {
+  readonly #process: SimProcess;
+  readonly #work: Work;
+  #turn = 0;
+  #bell: SimBell | null = null;
+  #signal: SimSignal | null = null;
+
+  constructor(process: SimProcess, work: Work) {
+    this.#process = process;
+    this.#work = work;
   }
 
-  #wait(wait: Wait, resume: () => void): void {
-    let waiting = true;
-    const wake = (): void => {
-      if (!waiting) return;
-      waiting = false;
-      if (wait.bell) wait.bell.waiter = null;
-      if (wait.signal) wait.signal.waiter = null;
-      resume();
-    };
-    if (wait.bell) wait.bell.waiter = () => this.after(0, wake);
-    if (wait.signal) wait.signal.waiter = () => this.after(0, wake);
-    this.after(wait.bell?.rung || wait.signal?.aborted ? 0 : wait.ms, wake);
+  readonly step = (turn: number): void => {
+    if (turn !== this.#turn) return;
+    this.#turn += 1;
+    if (this.#bell !== null) this.#bell.waiter = null;
+    if (this.#signal !== null) this.#signal.waiter = null;
+    const { done, value } = this.#work.next();
+    if (done) {
+      this.#bell = null;
+      this.#signal = null;
+      return;
+    }
+    const bell = value.bell ?? null;
+    const signal = value.signal ?? null;
+    this.#bell = bell;
+    this.#signal = signal;
+    if (bell !== null) bell.waiter = this;
+    if (signal !== null) signal.waiter = this;
+    this.#process.after((bell !== null && bell.rung) || (signal !== null && signal.aborted) ? 0 : value.ms, this.step, this.#turn);
+  };
+
+  called(): void {
+    this.#process.after(0, this.step, this.#turn);
   }
 }
 

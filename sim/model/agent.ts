@@ -21,7 +21,6 @@ const LEASED_MS = 400;
 const REFUSED_MS = 100;
 const LEASE_LOOK_MS = 100;
 
-
 export class ModelAgent {
   readonly world: World;
   readonly host: string;
@@ -33,6 +32,7 @@ export class ModelAgent {
   #takenAt = -Infinity;
   #refused = false;
   #wasLeased = false;
+  #watching = false;
 
   constructor(world: World, host: string) {
     this.world = world;
@@ -47,7 +47,6 @@ export class ModelAgent {
     this.raft.start();
     this.decider.start();
     this.process.run(this.#reporting());
-    this.#watchLease();
   }
 
   /** The newest state that it knows to be committed. */
@@ -144,20 +143,34 @@ export class ModelAgent {
   }
 
   #answered(sentAt: number, known: boolean): void {
-    if (known) this.#takenAt = Math.max(this.#takenAt, sentAt);
-    else {
+    if (known) {
+      this.#takenAt = Math.max(this.#takenAt, sentAt);
+      this.#watchLease();
+    } else {
       this.#refused = true;
       this.#reportBell.ring();
     }
   }
 
-  /** Members act on the end of the lease at once, not at their next round. */
+  /**
+   * Members act on the end of the lease at once, not at their next round. The real agent looks every so often; here it
+   * is woken when such a look would find something new, at the earliest.
+   */
   #watchLease(): void {
+    if (this.#watching || !this.world.rules.lease) return;
+    this.#watching = true;
+    const { random, clock } = this.world;
+    const end = this.#wasLeased ? this.#takenAt + leaseMs(this.view.spec.value) : clock.now;
+    this.process.after(end - clock.now + random.int(0, LEASE_LOOK_MS), this.#lookAtLease);
+  }
+
+  readonly #lookAtLease = (): void => {
+    this.#watching = false;
     const leased = this.leased();
     if (leased !== this.#wasLeased) {
       this.#wasLeased = leased;
       for (const runner of this.runners.values()) runner.look();
     }
-    this.process.after(LEASE_LOOK_MS, () => this.#watchLease());
-  }
+    if (leased) this.#watchLease();
+  };
 }

@@ -30,8 +30,9 @@ export function* setAside(world: World, name: string): Work {
 /** To be called when the member streams again. */
 export function dropAside(world: World, member: string): void {
   const { disks, invariants } = world;
+  const prefix = `${member}${ASIDE}`;
   for (const [name, folder] of disks.folders) {
-    if (!name.startsWith(`${member}${ASIDE}`)) continue;
+    if (!name.startsWith(prefix)) continue;
     invariants.deleted(folder, name);
     disks.folders.delete(name);
   }

@@ -3,6 +3,7 @@ import { PgorbitError } from '../../src/errors.ts';
 import type { DecisionInput, Seen, Timers } from '../../src/group/decide/context.ts';
 import { acceptRequest } from '../../src/group/decide/request.ts';
 import type { GroupRecord, MemberReport, OperateRequest } from '../../src/group/model.ts';
+import { same } from '../../src/same.ts';
 import { SimBell, sleep, waitFor, type Work } from '../kernel/process.ts';
 import { writeRecord } from '../world/store.ts';
 import type { World } from '../world/world.ts';
@@ -16,7 +17,6 @@ export class ModelDecider {
   readonly #agent: ModelAgent;
   readonly #bell = new SimBell();
   #seen: Record<string, Seen> = {};
-  #texts: Record<string, string> = {};
   #orders: Record<string, number> = {};
   #timers: Timers = {};
   /** The agents' term in which all that was seen and timed. */
@@ -41,9 +41,7 @@ export class ModelDecider {
     if (order <= (this.#orders[host] ?? 0)) return;
     this.#orders[host] = order;
     for (const report of reports) {
-      const text = JSON.stringify(report);
-      if (this.#texts[report.member] !== text) this.#bell.ring();
-      this.#texts[report.member] = text;
+      if (!same(this.#seen[report.member]?.report, report)) this.#bell.ring();
       this.#seen[report.member] = { report, at: this.#world.clock.now };
     }
   }
@@ -68,7 +66,6 @@ export class ModelDecider {
     if (term === this.#term) return;
     this.#term = term;
     this.#seen = {};
-    this.#texts = {};
     this.#orders = {};
     this.#timers = {};
   }
@@ -86,7 +83,7 @@ export class ModelDecider {
     const before = current?.value ?? null;
     const decision = this.#world.decide(this.#input(before));
     this.#timers = decision.timers;
-    if (decision.record === null || JSON.stringify(decision.record) === JSON.stringify(before)) return;
+    if (decision.record === null || same(decision.record, before)) return;
     const written = yield* this.#set(current?.revision ?? 0, decision.record);
     this.#bell.ring();
     if (!written) return;

@@ -4,6 +4,7 @@ import { nextStep, type Facts, type Step } from '../../src/group/logger/next-ste
 import { reportOf } from '../../src/group/logger/report.ts';
 import type { Orders } from '../../src/group/member/member.ts';
 import type { MemberReport } from '../../src/group/model.ts';
+import { same } from '../../src/same.ts';
 import { SimBell, sleep, waitFor, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
 import { ASIDE, type Folder } from '../world/disks.ts';
@@ -12,10 +13,9 @@ import type { ModelAgent } from './agent.ts';
 import { dropAside, remove, setAside } from './clear.ts';
 import { ModelLogger } from './logger.ts';
 import { statusOf } from './logger-status.ts';
-import { backOff, otherGoal } from './runner.ts';
+import { backOff, otherGoal, waiting } from './runner.ts';
 
 const IDLE_MS = 1_000;
-const WAITING_MS = 50;
 
 export class LoggerRunner {
   orders: Orders;
@@ -32,9 +32,11 @@ export class LoggerRunner {
   #decided: Orders | null = null;
   #step: Step | null = null;
   #failures = 0;
+  #waits = 0;
   #error: ErrorReport | null = null;
   #ended = false;
-  #published = '';
+  #told: MemberReport | null = null;
+  #published: MemberReport | null = null;
 
   constructor(agent: ModelAgent, orders: Orders, publish: () => void) {
     this.#agent = agent;
@@ -59,21 +61,25 @@ export class LoggerRunner {
 
   obey(orders: Orders): void {
     const before = this.orders;
-    if (JSON.stringify(before) === JSON.stringify(orders)) return;
+    if (same(before, orders)) return;
     this.orders = orders;
     if (otherGoal(before, orders)) {
       this.#failures = 0;
+      this.#waits = 0;
       this.#error = null;
     }
     this.#bell.ring();
   }
 
+  /** The same object again while it says the same. */
   report(): MemberReport {
-    return reportOf({
+    const report = reportOf({
       place: { group: this.#world.group, member: this.#name, host: this.#agent.host },
       orders: this.#decided ?? this.orders, facts: this.#facts, status: this.#status, promised: this.#promised, pid: this.#server?.pid ?? null,
       step: this.#step, error: this.#error, failures: this.#failures,
     });
+    if (this.#told === null || !same(this.#told, report)) this.#told = report;
+    return this.#told;
   }
 
   get #folder(): Folder | undefined {
@@ -81,9 +87,9 @@ export class LoggerRunner {
   }
 
   #tell(): void {
-    const text = JSON.stringify(this.report());
-    if (text === this.#published) return;
-    this.#published = text;
+    const report = this.report();
+    if (report === this.#published) return;
+    this.#published = report;
     this.#publish();
   }
 
@@ -108,6 +114,7 @@ export class LoggerRunner {
       if (step.do === 'nothing') return this.#rest(step);
       this.#world.trace(() => `${this.#name}: ${step.do} (${orders.goal.kind}, term ${orders.term})`);
       this.#world.hazard(this.#agent.process, this.#name, step);
+      this.#waits = 0;
       yield* this.#take(step, orders);
       return 0;
     } catch (error) {
@@ -121,14 +128,15 @@ export class LoggerRunner {
 
   #rest(step: Extract<Step, { do: 'nothing' }>): number {
     if (!step.reached) {
-      if (step.error === undefined) return WAITING_MS;
+      if (step.error === undefined) return waiting(++this.#waits);
       this.#complain(step.error);
       return IDLE_MS;
     }
     this.#failures = 0;
     this.#error = null;
     if (this.orders.goal.kind !== 'follow') return IDLE_MS;
-    if (this.#status?.upstream?.state !== 'streaming') return WAITING_MS;
+    if (this.#status?.upstream?.state !== 'streaming') return waiting(++this.#waits);
+    this.#waits = 0;
     dropAside(this.#world, this.#name);
     return IDLE_MS;
   }

@@ -1,11 +1,11 @@
 /** What a logger answers when it is asked for its status. */
 import type { LoggerStatus } from '../../src/wal/logger/logger.ts';
 import type { ModelLogger } from './logger.ts';
-import { lsnOf, SEGMENT, timelineOf } from './wal.ts';
+import { lsnOf, SEGMENT } from './wal.ts';
 
 export function statusOf(server: ModelLogger): LoggerStatus {
   const { data, upstream, receiver, state, world } = server;
-  const timeline = timelineOf(data.wal.slice(0, data.flushed));
+  const timeline = data.wal[data.flushed - 1]?.timeline ?? 0;
   const stream = receiver?.stream ?? null;
   const full = world.disksFull.has(server.member);
   return {

@@ -3,8 +3,9 @@ import { PgorbitError, type ErrorReport } from '../../src/errors.ts';
 import type { Orders } from '../../src/group/member/member.ts';
 import { nextStep, type Step } from '../../src/group/member/next-step.ts';
 import type { Place } from '../../src/group/member/place.ts';
-import { reportOf } from '../../src/group/member/report.ts';
+import { reportOf, type ReportInput } from '../../src/group/member/report.ts';
 import type { MemberReport } from '../../src/group/model.ts';
+import { same } from '../../src/same.ts';
 import { SimBell, SimSignal, sleep, waitFor, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
 import type { ModelAgent } from './agent.ts';
@@ -14,9 +15,15 @@ import { perform } from './steps.ts';
 
 const IDLE_MS = 2_000;
 const WAITING_MS = 50;
+/** The real one goes on with that pause; the model looks less often at what has not come so soon. */
+const QUICK_LOOKS = 15;
+const PATIENT_MS = 150;
 const EXPECTING_MS = 200;
 const RETRY_MS = 200;
 const RETRY_LIMIT_MS = 10_000;
+
+/** How long to wait after so many looks in a row that found nothing to do, ms. */
+export const waiting = (looks: number): number => (looks <= QUICK_LOOKS ? WAITING_MS : PATIENT_MS);
 
 export const backOff = (failures: number): number => Math.min(RETRY_LIMIT_MS, RETRY_MS * 2 ** (failures - 1));
 
@@ -34,9 +41,12 @@ export class MemberRunner {
   #orders: Orders | null = null;
   #step: Step | null = null;
   #failures = 0;
+  #waits = 0;
   #error: ErrorReport | null = null;
   #ended = false;
-  #published = '';
+  #published: MemberReport | null = null;
+  #told: MemberReport | null = null;
+  #toldOf: ReportInput | null = null;
 
   constructor(agent: ModelAgent, orders: Orders, publish: () => void) {
     this.#publish = publish;
@@ -65,20 +75,22 @@ export class MemberRunner {
 
   obey(orders: Orders): void {
     const before = this.member.orders;
-    if (JSON.stringify(before) === JSON.stringify(orders)) return;
+    if (same(before, orders)) return;
     this.member.orders = orders;
     if (otherGoal(before, orders)) {
       this.#failures = 0;
+      this.#waits = 0;
       this.#error = null;
       this.#aborter?.abort();
     }
     this.#bell.ring();
   }
 
+  /** The same object again while nothing that it tells of has changed. */
   report(): MemberReport {
     const { member } = this;
     const { observation, timelineBegin } = member;
-    return reportOf({
+    const input: ReportInput = {
       place: this.#place,
       orders: this.#orders ?? member.orders,
       facts: this.#facts,
@@ -90,7 +102,12 @@ export class MemberRunner {
       failures: this.#failures,
       systemIdentifier: this.#facts?.systemIdentifier ?? member.orders.systemIdentifier,
       timelineBegin: timelineBegin !== null && timelineBegin.timeline === observation?.timeline ? timelineBegin.begin : null,
-    });
+    };
+    if (this.#told !== null && this.#toldOf !== null && identical(input, this.#toldOf)) return this.#told;
+    this.#toldOf = input;
+    const report = reportOf(input);
+    if (this.#told === null || !same(this.#told, report)) this.#told = report;
+    return this.#told;
   }
 
   #woken(): void {
@@ -99,9 +116,9 @@ export class MemberRunner {
   }
 
   #tell(): void {
-    const text = JSON.stringify(this.report());
-    if (text === this.#published) return;
-    this.#published = text;
+    const report = this.report();
+    if (report === this.#published) return;
+    this.#published = report;
     this.#publish();
   }
 
@@ -124,6 +141,7 @@ export class MemberRunner {
       this.#step = nextStep({ goal: orders.goal, member: orders.record, term: orders.term, facts });
       this.#tell();
       if (this.#step.do === 'nothing') return this.#rest(this.#step);
+      this.#waits = 0;
       yield* this.#take(this.#step);
       return 0;
     } catch (error) {
@@ -137,14 +155,18 @@ export class MemberRunner {
     member.step = null;
     if (!step.reached) {
       if (step.error !== undefined) this.#complain(step.error);
-      return step.error === undefined ? WAITING_MS : IDLE_MS;
+      return step.error === undefined ? waiting(++this.#waits) : IDLE_MS;
     }
     this.#failures = 0;
     this.#error = null;
     const { goal } = member.orders;
     if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.length) return EXPECTING_MS;
-    if (goal.kind !== 'follow') return IDLE_MS;
-    if (member.observation?.streamingFrom == null) return WAITING_MS;
+    if (goal.kind !== 'follow') {
+      this.#waits = 0;
+      return IDLE_MS;
+    }
+    if (member.observation?.streamingFrom == null) return waiting(++this.#waits);
+    this.#waits = 0;
     dropAside(member.world, member.name);
     return IDLE_MS;
   }
@@ -174,4 +196,10 @@ export class MemberRunner {
     if (this.#error?.message !== error.message) this.member.world.trace(() => `${this.member.name}: ${error.message}`);
     this.#error = error;
   }
+}
+
+/** Nothing in what a report is made of is ever changed in place. */
+function identical(a: ReportInput, b: ReportInput): boolean {
+  return a.facts === b.facts && a.observation === b.observation && a.orders === b.orders && a.step === b.step && a.doing === b.doing && a.error === b.error
+    && a.pid === b.pid && a.failures === b.failures && a.systemIdentifier === b.systemIdentifier && a.timelineBegin === b.timelineBegin;
 }

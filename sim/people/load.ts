@@ -7,9 +7,12 @@ import { CLIENT_HOST, type World } from '../world/world.ts';
 
 /** Transactions that may wait for followers on one server. */
 const CLIENTS = 10;
+/** Between two transactions once nothing more is to be learned from many, ms. */
+const REST_MS = 150;
 
-export function startClients(world: World, random: World['random']): void {
-  const state = { commits: 0 };
+/** @returns what makes them come seldom. */
+export function startClients(world: World, random: World['random']): () => void {
+  const state = { commits: 0, rest: 0 };
   const [least, most] = random.pick([[20, 100], [20, 100], [3, 30]] as const);
   const commit = (): void => {
     for (const server of world.disks.servers) {
@@ -17,7 +20,7 @@ export function startClients(world: World, random: World['random']): void {
       const client = random.pick([CLIENT_HOST, server.host, random.pick(world.hosts)]);
       if (world.network.linked(client, server.host)) transact(world, random, server, client, ++state.commits);
     }
-    world.clock.after(random.int(least, most), commit);
+    world.clock.after(random.int(least, most) + state.rest, commit);
   };
   const sessions = (): void => {
     for (const server of world.disks.servers) {
@@ -28,6 +31,9 @@ export function startClients(world: World, random: World['random']): void {
   };
   commit();
   sessions();
+  return () => {
+    state.rest = REST_MS;
+  };
 }
 
 function transact(world: World, random: World['random'], server: ModelPostgres, client: string, number: number): void {

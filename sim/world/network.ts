@@ -13,8 +13,8 @@ export class Network {
   trouble = 0;
   readonly #clock: Clock;
   readonly #random: Prng;
-  /** `from>to` and since when nothing passes. */
-  readonly #cut = new Map<string, number>();
+  /** By whom it comes and to whom it goes: since when nothing passes. */
+  readonly #cut = new Map<string, Map<string, number>>();
 
   constructor(clock: Clock, random: Prng) {
     this.#clock = clock;
@@ -22,12 +22,14 @@ export class Network {
   }
 
   cut(from: string, to: string): void {
-    const key = `${from}>${to}`;
-    if (from !== to && !this.#cut.has(key)) this.#cut.set(key, this.#clock.now);
+    if (!this.passes(from, to) || from === to) return;
+    const cuts = this.#cut.get(from) ?? new Map<string, number>();
+    this.#cut.set(from, cuts.set(to, this.#clock.now));
   }
 
   mend(from: string, to: string): void {
-    this.#cut.delete(`${from}>${to}`);
+    const cuts = this.#cut.get(from);
+    if (cuts?.delete(to) && cuts.size === 0) this.#cut.delete(from);
   }
 
   mendAll(): void {
@@ -35,7 +37,7 @@ export class Network {
   }
 
   passes(from: string, to: string): boolean {
-    return from === to || !this.#cut.has(`${from}>${to}`);
+    return this.#cut.size === 0 || from === to || this.#cut.get(from)?.has(to) !== true;
   }
 
   /** Both ways: what a request with an answer needs. */
@@ -45,8 +47,8 @@ export class Network {
 
   /** How long nothing has passed, ms; 0 while something does. */
   silence(from: string, to: string): number {
-    const since = this.#cut.get(`${from}>${to}`);
-    return from === to || since === undefined ? 0 : this.#clock.now - since;
+    const since = this.#cut.get(from)?.get(to);
+    return since === undefined ? 0 : this.#clock.now - since;
   }
 
   /** `arrive` may run never, once or twice. */
@@ -58,11 +60,14 @@ export class Network {
     }
     const troubled = this.trouble > 0 && random.chance(this.trouble);
     if (troubled && random.chance(0.5)) return;
-    const come = (): void => {
+    this.#come(troubled ? random.int(100, 4_000) : random.int(1, 8), from, to, arrive);
+    if (troubled && random.chance(0.3)) this.#come(random.int(10, 6_000), from, to, arrive);
+  }
+
+  #come(ms: number, from: string, to: string, arrive: () => void): void {
+    this.#clock.after(ms, () => {
       if (this.passes(from, to)) arrive();
-    };
-    this.#clock.after(troubled ? random.int(100, 4_000) : random.int(1, 8), come);
-    if (troubled && random.chance(0.3)) this.#clock.after(random.int(10, 6_000), come);
+    });
   }
 
   pipe(from: string, to: string): Pipe {
@@ -80,6 +85,12 @@ export class Pipe {
   readonly #queue: { due: number; arrive: () => void }[] = [];
   #pumping = false;
   #closed = false;
+  readonly #arrived = (): void => {
+    this.#pumping = false;
+    if (this.#closed) return;
+    if (this.#network.passes(this.#from, this.#to)) this.#queue.shift()!.arrive();
+    this.#pump();
+  };
 
   constructor(network: Network, clock: Clock, random: Prng, from: string, to: string) {
     this.#network = network;
@@ -108,14 +119,6 @@ export class Pipe {
     if (this.#pumping || head === undefined) return;
     this.#pumping = true;
     const blocked = !this.#network.passes(this.#from, this.#to);
-    this.#clock.after(blocked ? RETRY_MS : head.due - this.#clock.now, () => {
-      this.#pumping = false;
-      if (this.#closed) return;
-      if (this.#network.passes(this.#from, this.#to)) {
-        this.#queue.shift();
-        head.arrive();
-      }
-      this.#pump();
-    });
+    this.#clock.after(blocked ? RETRY_MS : head.due - this.#clock.now, this.#arrived);
   }
 }

@@ -61,6 +61,8 @@ export class RaftNode {
   #asking: { term: number; pre: boolean } | null = null;
   /** As a leader: what each host last acknowledged, and when that was asked. */
   #held = new Map<string, { index: number; at: number }>();
+  /** As a leader of several: when a majority with itself was last asked that has acknowledged it since. */
+  #majorityAt = -Infinity;
   #pending: Entry[] = [];
   #committedIndex = 0;
   /** When it began to lead, ms; null while it does not, or has not committed an entry of its own term yet. */
@@ -138,10 +140,7 @@ export class RaftNode {
 
   #leaseEnd(): number {
     if (this.role !== 'leader') return -Infinity;
-    const { voters } = this.#world;
-    if (voters.length === 1) return Infinity;
-    const asked = voters.map((host) => (host === this.#host ? this.#world.clock.now : (this.#held.get(host)?.at ?? -Infinity))).sort((a, b) => b - a);
-    return asked[Math.floor(voters.length / 2)]! + LEASE_MS;
+    return this.#world.voters.length === 1 ? Infinity : this.#majorityAt + LEASE_MS;
   }
 
   // ------------------------------------------------------------------ elections
@@ -175,6 +174,7 @@ export class RaftNode {
     this.role = 'leader';
     this.leader = this.#host;
     this.#held.clear();
+    this.#majorityAt = -Infinity;
     this.#pending = [];
     this.#world.trace(() => `${this.#host} leads the agents in term ${disk.term}`);
     this.#append(disk.last.documents);
@@ -278,11 +278,16 @@ export class RaftNode {
   #onHeld({ from, index, at }: Extract<Message, { type: 'held' }>): void {
     const before = this.#held.get(from);
     this.#held.set(from, { index: Math.max(index, before?.index ?? 0), at: Math.max(at, before?.at ?? 0) });
+    const { voters } = this.#world;
+    if (!voters.includes(from)) return;
+    const asked = voters.filter((host) => host !== this.#host).map((host) => this.#held.get(host)?.at ?? -Infinity).sort((a, b) => b - a);
+    this.#majorityAt = asked[Math.floor(voters.length / 2) - 1] ?? -Infinity;
     this.#advance();
   }
 
   /** Commits what a majority holds. */
   #advance(): void {
+    if (this.#pending.length === 0) return;
     const { voters, clock } = this.#world;
     const held = voters.map((host) => (host === this.#host ? this.#disk.last.index : (this.#held.get(host)?.index ?? 0))).sort((a, b) => b - a);
     const index = held[Math.floor(voters.length / 2)]!;

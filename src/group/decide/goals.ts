@@ -2,6 +2,7 @@
  * A member's goal follows from the group's record alone: who is primary, what is under way, and which members the
  * manifest names. Rules change those; nobody sets a goal by hand, so no goal can be forgotten.
  */
+import { same } from '../../same.ts';
 import type { Context } from './context.ts';
 import { synchronousNames } from './quorum.ts';
 import { baseOf, upstreamOf } from './source.ts';
@@ -17,7 +18,7 @@ export const ARCHIVE_SLOT = 'pgorbit__archive';
 export function settleGoals(context: Context): void {
   for (const member of Object.values(context.record.members)) {
     const goal = goalOf(context, member);
-    if (JSON.stringify(goal) === JSON.stringify(member.goal)) continue;
+    if (same(goal, member.goal)) continue;
     context.changeMember(member.name, { goal });
     // Named again before it was gone: nobody knows what is left of its data, and reports of them prove nothing.
     if (member.goal.kind === 'remove') context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false });

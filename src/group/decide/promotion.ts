@@ -25,12 +25,13 @@ export function primarySilent(context: Context): boolean {
   const { record, spec } = context;
   if (record.primary === null || record.promotion !== null || spec.failover !== 'automatic') return false;
   const primary = context.member(record.primary);
+  // A leader that is new has waited for the old one's silence already; what that one granted is over soon.
+  const patience = context.input.seen[primary.name] === undefined ? leaseOverMs(spec) : spec.electionTimeoutMs;
+  if (context.silence(primary.name) < patience + spec.electionDelayMs) return false;
   const replicas = Object.keys(record.members).map((name) => context.report(name)).filter((report) => report !== null);
   const heard = replicas.some((report) => report.streamingFrom === `${primary.address}:${primary.port}` && (report.heardMs ?? 0) < HEARD_MS);
   const next = candidates(context)[0];
-  // A leader that is new has waited for the old one's silence already; what that one granted is over soon.
-  const patience = context.input.seen[primary.name] === undefined ? leaseOverMs(spec) : spec.electionTimeoutMs;
-  if (context.silence(primary.name) < patience + spec.electionDelayMs || heard || next === undefined) return false;
+  if (heard || next === undefined) return false;
   const interrupted = record.operation;
   startPromotion(context, next, { planned: false, operation: null });
   context.tell({ level: 'warning', kind: 'primary-lost', member: primary.name, message: `neither the agent of ${primary.host} nor the primary ${primary.name} answers: ${next} takes over in term ${context.record.term}` });
