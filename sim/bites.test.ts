@@ -53,6 +53,9 @@ describe('without', () => {
     ['changes that are recorded, voters change at once', { ...quorum, decide: votersChangeAtOnce, wishes: 'edits' }, ['voters']],
     ['asking both sets, the old one alone elects', { ...quorum, decide: electsByTheOldSetAlone, wishes: 'edits', faults: ['kill-primary', 'minority', 'isolate-primary'] }, LOST],
     ['putting diverged members right, they start with WAL of their own', { ...quorum, decide: crashedPrimaryComesBackAsItIs }, ['reused-data']],
+    // Either of the two alone is enough: an agent that knows the newest orders makes the promise once more.
+    ['durable promises and orders known to be the newest, a loss of power lets an old primary go on', { ...quorum, rules: { promiseDurable: false, current: false }, faults: ['depose'] }, LOST],
+    ['slots for loggers, one that comes back is counted twice', { ...quorum, rules: { slotForLoggers: false }, faults: ['bridge'] }, LOST],
     ['flushing first, a loss of power takes what was acknowledged', { ...quorum, rules: { flushFirst: false }, faults: ['blackout', 'disks-slow'] }, LOST],
   ])('%s', (_, options, rules) => {
     expect(rules).toContain(firstBroken(options, rules));

@@ -1,16 +1,22 @@
 /** Faults that come together as a malicious mind would have them: each is a story in which a rule of the quorum is all that helps. */
+import { acknowledgementsOf } from '../../src/group/decide/quorum.ts';
 import type { Prng } from '../kernel/prng.ts';
 import { ModelLogger } from '../model/logger.ts';
 import type { Server } from '../model/server.ts';
 import { CLIENT_HOST, type World } from '../world/world.ts';
 import type { Fault } from './faults.ts';
-import { crashHost, freezeAgent } from './hosts.ts';
+import { crashHost, freezeAgent, freezeHost } from './hosts.ts';
 
 export const CONSPIRACIES: Record<string, Fault> = {
   // The primary keeps one other host and its clients; that one may go and come back in the middle of it.
   'minority': (world, random) => {
     const server = world.disks.servers.find(({ open }) => open);
     if (server !== undefined) apart(world, random, server);
+  },
+  // The primary stands still for long enough to be superseded: what follows, atPromises says.
+  'depose': (world, random) => {
+    const server = world.disks.servers.find(({ open, process }) => open && !process.frozen);
+    if (server !== undefined) freezeHost(world, random, server.host, random.int(3_000, 15_000));
   },
   // Whoever was superseded and does not know it comes back, and finds a friend and clients.
   'comeback': (world, random) => {
@@ -20,6 +26,17 @@ export const CONSPIRACIES: Record<string, Fault> = {
     wake(world);
     apart(world, random, server);
   },
+  // The primary reaches one other host, which loses its power, comes back at once, and then is cut off itself.
+  'bridge': (world, random) => {
+    const server = world.disks.servers.find(({ open }) => open);
+    if (server === undefined) return;
+    const friends = friendly(world, random, server);
+    if (friends.length === 0) return;
+    const friend = random.pick(friends);
+    cutOff(world, [server.host, CLIENT_HOST], world.hosts.filter((host) => host !== friend), random.int(4_000, 9_000));
+    world.clock.after(random.int(50, 400), () => crashHost(world, random, friend, random.int(50, 300)));
+    world.clock.after(random.int(1_000, 1_600), () => cutOff(world, [friend], world.hosts, random.int(4_000, 9_000)));
+  },
   // A fuse: several hosts lose their power at the same moment.
   'blackout': (world, random) => {
     const primary = world.disks.servers.find(({ open }) => open)?.host;
@@ -27,34 +44,35 @@ export const CONSPIRACIES: Record<string, Fault> = {
   },
 };
 
-function apart(world: World, random: Prng, server: Server): void {
+/** The hosts of other servers, or of loggers alone. */
+function friendly(world: World, random: Prng, server: Server): string[] {
   const friends = world.disks.servers.filter((one) => one.host !== server.host);
   const loggers = friends.filter((one) => one instanceof ModelLogger);
+  return (loggers.length > 0 && random.chance(0.5) ? loggers : friends).map(({ host }) => host);
+}
+
+function apart(world: World, random: Prng, server: Server): void {
+  const friends = friendly(world, random, server);
   if (friends.length === 0) return;
-  const friend = random.pick(loggers.length > 0 && random.chance(0.5) ? loggers : friends).host;
+  const friend = random.pick(friends);
   // An agent that stands still does not stop its primary.
   if (random.chance(0.5)) freezeAgent(world, random, server.host, random.int(3_000, 10_000));
   if (random.chance(0.5)) world.clock.after(random.int(0, 1_000), () => crashHost(world, random, friend, random.int(200, 3_000)));
-  conspire(world, server, friend, random.int(2_500, 9_000));
+  conspire(world, server, [friend], random.int(2_500, 9_000));
 }
 
-function conspire(world: World, server: Server, friend: string, ms: number): void {
-  const side = [server.host, friend, CLIENT_HOST];
-  const others = world.hosts.filter((host) => !side.includes(host));
+function conspire(world: World, server: Server, friends: readonly string[], ms: number): void {
+  const side = [server.host, ...friends, CLIENT_HOST];
+  cutOff(world, side, world.hosts, ms);
+}
+
+/** Nothing passes between those on the one side and the others, for a while. */
+function cutOff(world: World, side: readonly string[], all: readonly string[], ms: number): void {
+  const pairs = side.flatMap((one) => all.filter((other) => !side.includes(other)).flatMap((other): [string, string][] => [[one, other], [other, one]]));
   world.trace(() => `fault: ${side.join(', ')} are apart from the others`);
-  for (const one of side) {
-    for (const other of others) {
-      world.network.cut(one, other);
-      world.network.cut(other, one);
-    }
-  }
+  for (const [from, to] of pairs) world.network.cut(from, to);
   world.clock.after(ms, () => {
-    for (const one of side) {
-      for (const other of others) {
-        world.network.mend(one, other);
-        world.network.mend(other, one);
-      }
-    }
+    for (const [from, to] of pairs) world.network.mend(from, to);
   });
 }
 
@@ -67,13 +85,12 @@ export function atPromises(world: World, random: Prng, old: string): void {
   if (server === undefined) return;
   wake(world);
   freezeAgent(world, random, server.host, random.int(9_000, 18_000));
-  const friends = world.disks.servers.filter((one) => one.host !== server.host).map((one) => one.host);
-  if (friends.length === 0 || random.chance(0.5)) return;
-  const friend = random.pick(friends);
-  world.clock.after(random.int(30, 400), () => {
-    crashHost(world, random, friend, random.int(50, 1_500));
+  if (random.chance(0.5)) return;
+  world.clock.after(random.int(30, 150), () => {
+    const friends = friendsOf(world, random, server);
+    for (const friend of friends) crashHost(world, random, friend, random.int(50, 1_500));
     // Longer than the old primary holds the slot of one that went without a word.
-    conspire(world, server, friend, random.int(7_000, 14_000));
+    if (friends.length > 0) conspire(world, server, friends, random.int(7_000, 14_000));
   });
 }
 
@@ -86,6 +103,19 @@ export function atSwitchover(world: World, random: Prng, from: string, to: strin
     world.network.cut(one, other);
     world.clock.after(random.int(5_200, 8_000), () => world.network.mend(one, other));
   }
+}
+
+/** The hosts of as many as the old primary's commits wait for, the new one's not among them. */
+function friendsOf(world: World, random: Prng, old: Server): string[] {
+  const record = world.store.documents.record?.value;
+  const hosts = new Set(world.disks.servers.filter(({ member, host }) => host !== old.host && member !== (record?.promotion?.candidate ?? record?.primary)).map(({ host }) => host));
+  const chosen: string[] = [];
+  for (const count = acknowledgementsOf(record?.voters.length ?? 0); chosen.length < count && hosts.size > 0;) {
+    const friend = random.pick([...hosts]);
+    hosts.delete(friend);
+    chosen.push(friend);
+  }
+  return chosen;
 }
 
 /** All that stand still go on, and all cut links are mended. */

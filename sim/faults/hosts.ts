@@ -81,12 +81,12 @@ export function freezeAgent(world: World, random: Prng, host: string, ms = rando
 }
 
 /** A virtual machine that is moved: its agent and all its servers stand still, and go on as if nothing had been. */
-function freezeHost(world: World, random: Prng, host: string): void {
+export function freezeHost(world: World, random: Prng, host: string, ms = random.chance(0.4) ? random.int(4_000, 20_000) : random.int(50, 3_000)): void {
   const agent = world.agents.get(host)?.process;
   const processes = [...world.disks.servers.filter((one) => one.host === host).map((one) => one.process), ...(agent?.alive ? [agent] : [])];
   world.trace(() => `fault: ${host} stands still`);
   for (const process of processes) process.freeze();
-  world.clock.after(random.chance(0.4) ? random.int(4_000, 20_000) : random.int(50, 3_000), () => {
+  world.clock.after(ms, () => {
     world.trace(() => `${host} goes on`);
     for (const process of random.chance(0.5) ? processes : processes.toReversed()) process.thaw();
   });

@@ -166,7 +166,7 @@ export class LoggerRunner {
       settings: 'same',
       promisedTerm: this.#status?.term ?? 0,
       answeredTerm: this.#promised?.term ?? 0,
-      current: this.#agent.raft.current,
+      current: !this.#world.rules.current || this.#agent.raft.current,
       following: upstream === null ? null : { host: '127.0.0.1', port: upstream.port, slot: upstream.slot, name: upstream.name, term: upstream.term },
     };
   }

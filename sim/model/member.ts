@@ -119,7 +119,7 @@ export class ModelMember {
       checkpointed: this.checkpointedFor === this.checkpointKey(),
       promisedTerm: home.promised.term,
       promised: home.promised.position === null ? null : { term: home.promised.term, ...home.promised.position },
-      current: this.agent.raft.current,
+      current: !world.rules.current || this.agent.raft.current,
       leased: !this.#needsLease || this.agent.leased(),
       promotionAsked: this.postmaster?.promotionAsked ?? false,
       rewindFailed: this.rewindFailedFor === record.incarnation,

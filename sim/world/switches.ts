@@ -13,6 +13,7 @@ export interface Rules {
   promiseFirst: boolean;
   promiseCuts: boolean;
   promiseDurable: boolean;
+  current: boolean;
   catchUp: boolean;
   wholeWal: boolean;
   ownTimelines: boolean;
@@ -41,6 +42,8 @@ export const ALL_RULES: Rules = {
   promiseCuts: true,
   /** A promise survives a loss of power. */
   promiseDurable: true,
+  /** An agent that has just begun obeys nothing before it knows the newest orders. */
+  current: true,
   /** A candidate fetches what somebody else has more. */
   catchUp: true,
   /** A switchover's candidate has all that the old primary was stopped with. */
