@@ -27,7 +27,7 @@ export function* setAside(world: World, name: string): Work {
   disks.folders.set(aside, folder);
 }
 
-/** To be called when the member streams again. */
+/** To be called when the member streams again, or is the primary. */
 export function dropAside(world: World, member: string): void {
   const { disks, invariants } = world;
   const prefix = `${member}${ASIDE}`;

@@ -1,7 +1,7 @@
 /** src/group/member/runner.ts of the model: look, decide one step, take it, report. nextStep and reportOf are the real ones. */
 import { PgorbitError, type ErrorReport } from '../../src/errors.ts';
 import type { Orders } from '../../src/group/member/member.ts';
-import { nextStep, type Step } from '../../src/group/member/next-step.ts';
+import { dataProven, nextStep, type Step } from '../../src/group/member/next-step.ts';
 import type { Place } from '../../src/group/member/place.ts';
 import { reportOf, type ReportInput } from '../../src/group/member/report.ts';
 import type { MemberReport } from '../../src/group/model.ts';
@@ -160,6 +160,7 @@ export class MemberRunner {
     this.#failures = 0;
     this.#error = null;
     const { goal } = member.orders;
+    if (dataProven(goal, member.observation?.streamingFrom ?? null)) dropAside(member.world, member.name);
     if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.length) return EXPECTING_MS;
     if (goal.kind !== 'follow') {
       this.#waits = 0;
@@ -167,7 +168,6 @@ export class MemberRunner {
     }
     if (member.observation?.streamingFrom == null) return waiting(++this.#waits);
     this.#waits = 0;
-    dropAside(member.world, member.name);
     return IDLE_MS;
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Goal } from '../model.ts';
-import { nextStep, type Facts, type Step } from './next-step.ts';
+import { dataProven, nextStep, type Facts, type Step } from './next-step.ts';
 
 const TERM = 5;
 const GOALS: Goal[] = [
@@ -186,6 +186,11 @@ describe('a step', () => {
 
   it('brings a patient stop to its end when the member is wanted again', () => {
     expect(next('follow', { data: standby, process: 'stopping' })).toEqual({ do: 'stop', mode: 'fast' });
+  });
+
+  it('needs nothing that was set aside once it streams, or is the primary: one promoted before it ever streamed as well', () => {
+    expect(GOALS.filter((goal) => dataProven(goal, 'h2:5433')).map(({ kind }) => kind)).toEqual(['primary', 'follow']);
+    expect(GOALS.filter((goal) => dataProven(goal, null)).map(({ kind }) => kind)).toEqual(['primary']);
   });
 
   it('removes what was set aside with the member', () => {

@@ -75,6 +75,12 @@ export interface StepInput {
   facts: Facts;
 }
 
+/**
+ * A goal that is reached proves the data: what was set aside for them may go. One that was promoted before it had ever
+ * streamed has nobody to stream from.
+ */
+export const dataProven = (goal: Goal, streamingFrom: string | null): boolean => goal.kind === 'primary' || (goal.kind === 'follow' && streamingFrom !== null);
+
 export function nextStep(input: StepInput): Step {
   const { goal, facts } = input;
   // Another may be promoted at any moment: nothing may be written here any more, and there is no time for manners.

@@ -3,7 +3,7 @@ import { ARCHIVE_SLOT } from '../decide/goals.ts';
 import type { MemberReport } from '../model.ts';
 import { MemberLoop, WAITING_MS, type Rest } from './loop.ts';
 import { Member, type MemberEnvironment, type Orders } from './member.ts';
-import { nextStep, type Facts, type Step } from './next-step.ts';
+import { dataProven, nextStep, type Facts, type Step } from './next-step.ts';
 import { perform, type Attached } from './perform.ts';
 import { reportOf } from './report.ts';
 import type { Place } from './place.ts';
@@ -72,6 +72,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
     this.failures = 0;
     this.error = null;
     const { goal } = member.orders;
+    if (dataProven(goal, member.observation?.streamingFrom ?? null)) await dropAside(member.place, member.environment.volume);
     if (goal.kind === 'follow') return this.#following();
     // Somebody is about to connect: whoever waits for that learns it from this report.
     if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.filter((slot) => slot !== ARCHIVE_SLOT).length) return EXPECTING_MS;
@@ -83,7 +84,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
   }
 
   /** A standby runs as it should; the first time that it streams, its attach is complete. */
-  async #following(): Promise<number> {
+  #following(): number {
     const { member } = this;
     if (member.observation?.streamingFrom == null) return WAITING_MS;
     if (this.#attached !== null) {
@@ -95,7 +96,6 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
         message: `${member.place.member} attached in ${seconds(checkpoint + clone + started)}: checkpoint ${seconds(checkpoint)}, clone ${seconds(clone)}, start and catch-up ${seconds(started)}`,
       });
     }
-    await dropAside(member.place, member.environment.volume);
     return IDLE_MS;
   }
 }

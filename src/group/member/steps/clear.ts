@@ -25,7 +25,7 @@ export async function setAside(place: Place, volume: Volume): Promise<void> {
 }
 
 /**
- * Deletes what was set aside. To be called when the member streams again: the proof that its primary has everything
+ * Deletes what was set aside. To be called when the member streams again or is the primary: the proof that its primary has everything
  * that a failed member could have held is the take-over's replay to the last record, or the streaming itself.
  */
 export async function dropAside(place: Place, volume: Volume): Promise<void> {
