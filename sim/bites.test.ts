@@ -3,7 +3,7 @@
  * of the model; rules of the decision are taken out by wrapping it.
  */
 import { describe, expect, it } from 'vitest';
-import { crashedPrimaryComesBackAsItIs, electsByTheOldSetAlone, everyPositionIsTheSame, oneVoteElects, onlyTheFirstPredecessor, removedPredecessorsGoAtOnce, votersChangeAtOnce } from './bites.ts';
+import { anyLoggerWillDo, crashedPrimaryComesBackAsItIs, electsByTheOldSetAlone, everyPositionIsTheSame, oneVoteElects, onlyTheFirstPredecessor, removedPredecessorsGoAtOnce, votersChangeAtOnce } from './bites.ts';
 import { runSeed, type RunOptions } from './run.ts';
 
 const SEEDS = 400;
@@ -13,7 +13,7 @@ type Wanted = Omit<RunOptions, 'seed'>;
 /** Runs seeds until one breaks one of `rules`. @returns that rule, or null. */
 function firstBroken(options: Wanted, rules: string[]): string | null {
   for (let seed = 1; seed <= SEEDS; seed += 1) {
-    const { violation } = runSeed({ ...options, seed, peace: false });
+    const { violation } = runSeed({ peace: false, ...options, seed });
     if (violation !== null && rules.includes(violation.rule)) return violation.rule;
   }
   return null;
@@ -56,6 +56,8 @@ describe('without', () => {
     // Either of the two alone is enough: an agent that knows the newest orders makes the promise once more.
     ['durable promises and orders known to be the newest, a loss of power lets an old primary go on', { ...quorum, rules: { promiseDurable: false, current: false }, faults: ['depose'] }, LOST],
     ['slots for loggers, one that comes back is counted twice', { ...quorum, rules: { slotForLoggers: false }, faults: ['bridge'] }, LOST],
+    // Either of the two alone is enough: what a copy with its WAL lacks, a logger that came before it has.
+    ["a look at where loggers' WAL begins and copies with theirs, a standby never streams", { ...quorum, decide: anyLoggerWillDo, rules: { copyWithWal: false }, wishes: 'loggers', faults: ['kill-any'], peace: true }, ['liveness']],
     ['flushing first, a loss of power takes what was acknowledged', { ...quorum, rules: { flushFirst: false }, faults: ['blackout', 'disks-slow'] }, LOST],
   ])('%s', (_, options, rules) => {
     expect(rules).toContain(firstBroken(options, rules));

@@ -54,3 +54,12 @@ export const everyPositionIsTheSame = reporting((report) => (report.promised ===
 
 /** The new set votes as soon as it is wished for. */
 export const votersChangeAtOnce = changed((_, after) => (after.voterChange === null ? after : { ...after, voters: after.voterChange.to, voterChange: null }));
+
+/** A logger is a source for whatever a standby has: all of them seem to begin with the first WAL, and to reach back to it. */
+export const anyLoggerWillDo: Decide = (input) => {
+  const timeline = Math.max(1, ...(input.record?.timelines ?? []).map((one) => one.timeline));
+  return reporting((report) => {
+    if (report.oldest !== null) return { ...report, oldest: '0/0' };
+    return input.spec.members[report.member]?.role === 'standby' ? { ...report, timeline, received: 'FF/0' } : report;
+  })(input);
+};

@@ -18,7 +18,7 @@ export function unsettled(world: World): string | null {
   }
   for (const [name, { marker }] of world.disks.folders) if (!wanted.has(name) && marker.incarnation > 0) return `${name.includes(ASIDE) ? 'what was set aside' : 'a folder'} is still there: ${name}`;
   if (voterChange !== null) return `the voters change to ${voterChange.to.join()}`;
-  const electorate = spec.value.commit === 'quorum' ? Object.keys(spec.value.members).sort().join() : '';
+  const electorate = spec.value.commit === 'quorum' ? Object.values(spec.value.members).filter(({ role }) => role !== 'standby').map(({ name }) => name).sort().join() : '';
   // A primary that the manifest no longer names votes as long as it is the primary.
   const present = voters.filter((name) => name !== primary || spec.value.members[name] !== undefined).sort().join();
   return present === electorate ? null : `${voters.join() || 'nobody'} votes`;
@@ -36,7 +36,9 @@ function memberUnsettled(world: World, name: string, primary: boolean, term: num
   if (!primary && server.receiver?.stream == null) return 'does not stream';
   if (report.term !== term) return `has data of term ${report.term}, not ${term}`;
   if (!member.joined) return 'has not joined';
-  const slots = member.goal.kind === 'primary' ? member.goal.slots : [];
+  // A logger's followers make theirs themselves.
+  if (member.role === 'logger') return null;
+  const slots = 'slots' in member.goal ? (member.goal.slots ?? []) : [];
   const unwanted = [...server.data.slots].filter((slot) => !slots.includes(slot));
   return unwanted.length > 0 ? `has unwanted slots: ${unwanted.join(', ')}` : null;
 }

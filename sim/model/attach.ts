@@ -12,14 +12,29 @@ export interface AttachOrder {
   term: number;
 }
 
-/** The upstream's server, asked once more at each turn. @throws where it does not answer (any more). */
+/** On whoever is the upstream, a logger or a postgres. @throws where it does not answer. */
+function* makeSlot(member: ModelMember, { upstream: { member: name, port }, slot }: AttachOrder['goal']): Work {
+  const { world } = member;
+  yield* member.pause(4);
+  const upstream = world.disks.listening(port);
+  if (!upstream?.answers || !world.network.linked(member.agent.host, upstream.host)) throw new StepError('postgres-failed', `${name} does not answer`);
+  upstream.data.slots.add(slot);
+}
+
+/** A logger that was made anew, or is followed for the first time, has no slot for this member yet. */
+export function* holdAtLogger(member: ModelMember): Work {
+  const { goal } = member.orders;
+  if (goal.kind === 'follow' && goal.makesSlot === true) yield* makeSlot(member, goal);
+}
+
+/** The server whose data are taken, asked once more at each turn. @throws where it does not answer (any more). */
 function asker(member: ModelMember, order: AttachOrder): () => ModelPostgres {
   const { world } = member;
-  const { port } = order.goal.upstream;
+  const { port, member: name } = order.goal.base ?? order.goal.upstream;
   const upstream = world.disks.listening(port);
   return () => {
     const reached = upstream !== undefined && (!member.isLocal || world.network.linked(member.agent.host, upstream.host));
-    if (!(upstream instanceof ModelPostgres) || !upstream.answers || !reached) throw new StepError('postgres-failed', `${order.goal.upstream.member} does not answer`);
+    if (!(upstream instanceof ModelPostgres) || !upstream.answers || !reached) throw new StepError('postgres-failed', `${name} does not answer`);
     return upstream;
   };
 }
@@ -52,8 +67,9 @@ export function* attachByCopy(member: ModelMember, order: AttachOrder, signal: S
   const { disks, random } = world;
   if (world.copiesFail.has(member.name)) throw new StepError('volume-full', `${member.name}'s disk takes no copy`);
   yield* member.pause();
+  yield* makeSlot(member, order.goal);
   const ask = asker(member, order);
-  ask().data.slots.add(order.goal.slot);
+  ask();
   if (member.folder !== undefined) throw new StepError('unsafe', `${member.name}'s folder exists`);
   disks.folders.set(member.name, { host: member.agent.host, marker: { member: member.name, incarnation: 0, term: order.term }, fenced: null, lock: null, data: null });
   for (let part = 0; part < 5; part += 1) {
@@ -61,8 +77,10 @@ export function* attachByCopy(member: ModelMember, order: AttachOrder, signal: S
     if (signal.aborted) throw new StepError('aborted', 'the attach was broken off');
     ask();
   }
-  const { data } = ask();
-  member.folder!.data = cloneData({ ...data, wal: data.wal.slice(0, data.flushed) });
+  const source = ask();
+  const { data } = source;
+  const whole = world.rules.copyWithWal || order.goal.base === undefined || source.open;
+  member.folder!.data = cloneData({ ...data, wal: data.wal.slice(0, whole ? data.flushed : source.restartPoint) });
   yield* finish(member, order);
 }
 

@@ -35,6 +35,8 @@ export class ModelPostgres extends Server {
   /** The folder whose pg_wal the restore script reads from, or null while it finds nothing. */
   readonly restoreFrom: () => Data | null;
   readonly commits: SyncCommits;
+  /** Whoever reads its data without its WAL of the time reads on from here. */
+  restartPoint = 0;
   #saidAt = 0;
 
   constructor(world: World, options: ServerOptions & { restoreFrom: () => Data | null }) {
@@ -133,6 +135,7 @@ export class ModelPostgres extends Server {
       this.phase = 'ready';
       this.data.flushed = this.data.wal.length;
       this.replayed = this.data.wal.length;
+      this.restartPoint = this.data.wal.length;
       if (this.data.standbySignal) {
         this.data.torn = false;
         this.#recover();

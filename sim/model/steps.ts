@@ -2,7 +2,7 @@
 import type { Step } from '../../src/group/member/next-step.ts';
 import { sleep, type SimSignal, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
-import { attachByClone, attachByCopy } from './attach.ts';
+import { attachByClone, attachByCopy, holdAtLogger } from './attach.ts';
 import { remove, setAside } from './clear.ts';
 import type { ModelMember } from './member.ts';
 import { promise, takeOverElected } from './promise.ts';
@@ -34,12 +34,14 @@ export function* perform(member: ModelMember, step: Step, signal: SimSignal): Wo
       return yield* setAside(member.world, member.name);
     case 'start':
       member.nowDoing('starting');
+      yield* holdAtLogger(member);
       return yield* member.start(step.as);
     case 'stop':
       member.nowDoing('stopping');
       yield* member.stop(step.mode, signal);
       return;
     case 'configure':
+      yield* holdAtLogger(member);
       yield* member.pause();
       member.reload();
       return;

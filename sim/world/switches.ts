@@ -19,6 +19,7 @@ export interface Rules {
   ownTimelines: boolean;
   slotForLoggers: boolean;
   flushFirst: boolean;
+  copyWithWal: boolean;
 }
 
 export const ALL_RULES: Rules = {
@@ -54,4 +55,6 @@ export const ALL_RULES: Rules = {
   slotForLoggers: true,
   /** Standbys and loggers acknowledge what is flushed, not what is written. */
   flushFirst: true,
+  /** A copy of another's data than the upstream's comes with the WAL that makes them whole. */
+  copyWithWal: true,
 };

@@ -13,9 +13,16 @@ export interface Topology {
   voters: string[];
 }
 
+/** Names of members: those of the group, and that of a standby, which groups with storage of their own may have. */
 export const NAMES = ['n1', 'n2', 'n3', 'n4', 'n5'];
+export const STANDBY = 's1';
 
 export const memberSpec = (name: string, host: string, role: Role): MemberSpec => ({ name, host, role, port: 5431 + NAMES.indexOf(name), volume: null, path: null, source: null, rate: null });
+
+/** It takes its WAL from whom it is told to, a logger above all: there is where the rules are. */
+export const standbySpec = (random: Prng, hosts: readonly string[]): MemberSpec => ({
+  ...memberSpec(STANDBY, random.pick(hosts), 'standby'), source: random.weighted([[3, 'logger'], [1, 'replica'], [1, null]]),
+});
 
 /** @param name null: the seed draws it. */
 export function drawTopology(random: Prng, name: TopologyName | null): Topology {
@@ -36,5 +43,6 @@ export function drawTopology(random: Prng, name: TopologyName | null): Topology 
     recloneAbove: 0.5, checkpoint: 'fast', joinLagBytes: random.pick([8, 200]), membershipTimeoutMs: random.pick([3_000, 15_000]),
     withoutMajority: random.chance(0.8) ? 'stop' : 'run', members,
   };
+  if (storage === 'local' && random.chance(0.3)) spec.members[STANDBY] = standbySpec(random, hosts);
   return { name: kind, spec, hosts, voters };
 }
