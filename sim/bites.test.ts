@@ -23,7 +23,7 @@ const LOST = ['lost-commit'];
 const shared: Wanted = { topology: 'shared-async' };
 const quorum: Wanted = { topology: 'local-quorum' };
 /** An old primary that cannot be told, and goes on just when the voters promise. */
-const deposed: Wanted = { ...quorum, faults: ['freeze-primary-host', 'isolate-primary'] };
+const deposed: Wanted = { ...quorum, faults: ['depose', 'replay-conflict'] };
 const partitioned: Wanted = { ...quorum, faults: ['freeze-primary-host', 'isolate-primary', 'minority', 'replay-conflict'] };
 
 describe('without', () => {
@@ -43,15 +43,15 @@ describe('without', () => {
 
   it.each<[string, Wanted, string[]]>([
     ['the lease, two write at once', { topology: 'local-async', rules: { lease: false } }, ['two-writers']],
-    ['the promise before the position, what was acknowledged in between is lost', { ...deposed, rules: { promiseFirst: false } }, LOST],
-    ['the cut, acknowledgements go on after the promise', { ...partitioned, rules: { promiseCuts: false } }, LOST],
+    ['the promise before the position, what was acknowledged in between is lost', { ...deposed, faults: ['depose'], rules: { promiseFirst: false } }, LOST],
+    ['the cut, acknowledgements go on after the promise', { ...deposed, rules: { promiseCuts: false } }, LOST],
     ['a majority of promises, a commit is on nobody who was asked', { ...partitioned, decide: oneVoteElects }, LOST],
     ['the highest position, the wrong one is promoted', { ...partitioned, decide: everyPositionIsTheSame }, LOST],
     ['catch-up, a candidate lacks what another has', { ...partitioned, rules: { catchUp: false } }, LOST],
     ['the WAL of a primary that was stopped, a switchover loses its end', { ...quorum, rules: { wholeWal: false }, wishes: 'hectic', faults: ['cut-link', 'lose-messages'] }, LOST],
     ['timelines of their own, two promotions begin the same', { ...quorum, rules: { ownTimelines: false }, freezeIn: 'take-over', faults: ['kill-primary', 'isolate-primary', 'crash-primary-host'] }, ['timeline-twice', 'diverged']],
     ['changes that are recorded, voters change at once', { ...quorum, decide: votersChangeAtOnce, wishes: 'edits' }, ['voters']],
-    ['asking both sets, the old one alone elects', { ...quorum, decide: electsByTheOldSetAlone, wishes: 'edits', faults: ['kill-primary', 'minority', 'isolate-primary'] }, LOST],
+    ['asking both sets, the old one alone elects', { ...quorum, decide: electsByTheOldSetAlone, wishes: 'edits', faults: ['kill-primary', 'bridge'] }, LOST],
     ['putting diverged members right, they start with WAL of their own', { ...quorum, decide: crashedPrimaryComesBackAsItIs }, ['reused-data']],
     // Either of the two alone is enough: an agent that knows the newest orders makes the promise once more.
     ['durable promises and orders known to be the newest, a loss of power lets an old primary go on', { ...quorum, rules: { promiseDurable: false, current: false }, faults: ['depose'] }, LOST],
