@@ -48,7 +48,7 @@ describe('without', () => {
     ['a majority of promises, a commit is on nobody who was asked', { ...partitioned, decide: oneVoteElects }, LOST],
     ['the highest position, the wrong one is promoted', { ...partitioned, decide: everyPositionIsTheSame }, LOST],
     ['catch-up, a candidate lacks what another has', { ...partitioned, rules: { catchUp: false } }, LOST],
-    ['the WAL of a primary that was stopped, a switchover loses its end', { ...quorum, rules: { wholeWal: false }, wishes: 'hectic', faults: ['cut-link', 'lose-messages'] }, LOST],
+    ['the WAL of a primary that was stopped, a switchover loses its end', { ...quorum, rules: { wholeWal: false }, wishes: 'switchovers', faults: ['replay-conflict'] }, LOST],
     ['timelines of their own, two promotions begin the same', { ...quorum, rules: { ownTimelines: false }, freezeIn: 'take-over', faults: ['kill-primary', 'isolate-primary', 'crash-primary-host'] }, ['timeline-twice', 'diverged']],
     ['changes that are recorded, voters change at once', { ...quorum, decide: votersChangeAtOnce, wishes: 'edits' }, ['voters']],
     ['asking both sets, the old one alone elects', { ...quorum, decide: electsByTheOldSetAlone, wishes: 'edits', faults: ['kill-primary', 'bridge'] }, LOST],

@@ -4,10 +4,10 @@ import type { Prng } from '../kernel/prng.ts';
 import { memberSpec, NAMES, STANDBY, standbySpec } from '../world/topology.ts';
 import type { World } from '../world/world.ts';
 
-/** `edits`: only members that come and go. `loggers`: only one that stores WAL alone, and a standby of it. `hectic`: everything, many times a second. */
-export type Wishes = 'all' | 'edits' | 'loggers' | 'hectic';
+/** `edits`: only members that come and go. `loggers`: only one that stores WAL alone, and a standby of it. `switchovers`: nothing else. `hectic`: everything, many times a second. */
+export type Wishes = 'all' | 'edits' | 'loggers' | 'switchovers' | 'hectic';
 
-const PACES: Record<Wishes, readonly number[]> = { all: [1_500, 6_000, 20_000], edits: [1_000, 3_000], loggers: [4_000], hectic: [100] };
+const PACES: Record<Wishes, readonly number[]> = { all: [1_500, 6_000, 20_000], edits: [1_000, 3_000], loggers: [4_000], switchovers: [3_000], hectic: [100] };
 
 export class Users {
   #on = true;
@@ -17,11 +17,11 @@ export class Users {
     const careless = random.chance(0.3);
     const act = (): void => {
       if (!this.#on) return;
-      const edits = wishes === 'edits' || wishes === 'loggers' || random.chance(0.3);
+      const edits = wishes === 'edits' || wishes === 'loggers' || (wishes !== 'switchovers' && random.chance(0.3));
       const agent = world.leader();
       // Without a leader there is nobody to ask.
       if (agent !== undefined && edits) agent.process.run(agent.apply((spec) => (wishes === 'loggers' ? editLoggers(spec, random, world.hosts) : edit(world, spec, random, careless))));
-      else if (agent !== undefined) agent.process.run(agent.operate(draw(world, random)));
+      else if (agent !== undefined) agent.process.run(agent.operate(wishes === 'switchovers' ? { kind: 'switchover', group: world.group, to: null } : draw(world, random)));
       world.clock.after(random.gap(mean), act);
     };
     world.clock.after(random.gap(mean), act);

@@ -20,12 +20,12 @@ interface Promiser {
   position: WalPosition;
 }
 
-/** A promise counts when its data are whole: of the present incarnation, and once healthy in it. */
+/** A promise counts when its data are whole: of the present incarnation, once healthy in it, and not being deleted. */
 export function promisers(context: Context): Promiser[] {
   const { record } = context;
   return Object.values(record.members).flatMap((member) => {
     const report = context.report(member.name);
-    if (report?.promised?.term !== record.term || report.incarnation !== member.incarnation || !member.joined) return [];
+    if (report?.promised?.term !== record.term || report.incarnation !== member.incarnation || !member.joined || member.goal.kind === 'remove') return [];
     return member.role === 'standby' ? [] : [{ member, position: report.promised }];
   });
 }
@@ -33,7 +33,9 @@ export function promisers(context: Context): Promiser[] {
 /** Its agent says in this term that it is down, or that it has promised; or its lease is over and nobody renewed it. */
 function isOver(context: Context, writer: Predecessor): boolean {
   const report = context.report(writer.member);
-  if (report !== null && report.goalTerm === context.record.term && report.incarnation > 0) return report.pid === null || report.promised?.term === context.record.term;
+  // Even one that has no data left promises, and is sure not to write.
+  if (report?.promised?.term === context.record.term) return true;
+  if (report !== null && report.goalTerm === context.record.term && report.incarnation > 0) return report.pid === null;
   if (context.record.voters.length > 0 && context.spec.withoutMajority === 'run') return true;
   const over = leaseOverMs(context.spec);
   return context.silence(writer.member) >= over && context.input.leaderFor >= over;
@@ -90,7 +92,7 @@ function electors(context: Context, promotion: Promotion, promised: Promiser[]):
 
 /** With `commit: async`: every replica whose agent answers has promised, or was waited for. */
 function everyoneAnswered(context: Context, promised: string[], writers: string[]): boolean {
-  const awaited = Object.values(context.record.members).filter((member) => member.role === 'replica' && member.joined && !writers.includes(member.name) && context.report(member.name) !== null);
+  const awaited = Object.values(context.record.members).filter((member) => member.role === 'replica' && member.joined && member.goal.kind !== 'remove' && !writers.includes(member.name) && context.report(member.name) !== null);
   return context.heldFor(`promises:${context.record.term}`, true) >= ASYNC_WAIT_MS || awaited.every((member) => promised.includes(member.name));
 }
 

@@ -335,6 +335,33 @@ it('a standby that is added begins with its second data: those that a person bro
   expect(scene.decide().members['s1']).toMatchObject({ incarnation: 2, renewal: 'rewind', joined: false });
 });
 
+describe('an election on local storage', () => {
+  /** Without a quorum; n1 is dead, n2 has promised, and n3, which has more, is to go. */
+  function withLeaver(): Scene {
+    const scene = new Scene();
+    Object.assign(scene.spec, { storage: 'local', volume: null });
+    scene.report('n1', down(false));
+    scene.decide();
+    delete scene.spec.members['n3'];
+    for (const [name, lsn] of [['n2', '0/100'], ['n3', '0/200']] as const) scene.report(name, { goalTerm: 2, promised: { term: 2, timeline: 1, lsn } });
+    scene.record!.members['n3'] = memberRecord('n3', { goal: { kind: 'remove' } });
+    return scene.report('n1', { goalTerm: 2 });
+  }
+
+  it('is not won by a member whose data are being deleted, whatever it had', () => {
+    const scene = withLeaver();
+    scene.report('n3', down(false));
+    expect(scene.decide().promotion).toMatchObject({ phase: 'promote', candidate: 'n2', catchUp: null });
+    expect(scene.member('n3').goal).toEqual({ kind: 'remove' });
+  });
+
+  it('does not wait for ever for one that may have written, and has promised without any data', () => {
+    const scene = withLeaver();
+    scene.report('n1', { incarnation: 0, term: 0, promised: { term: 2, timeline: 0, lsn: '0/0' } });
+    expect(scene.decide().promotion).toMatchObject({ phase: 'promote', candidate: 'n2' });
+  });
+});
+
 describe("a standby's source", () => {
   it('is the primary where the manifest names none, and keeps a slot there', () => {
     const scene = withStandby(null);
