@@ -5,7 +5,7 @@ import { ModelLogger } from '../model/logger.ts';
 import type { Server } from '../model/server.ts';
 import { CLIENT_HOST, type World } from '../world/world.ts';
 import type { Fault } from './faults.ts';
-import { crashHost, freezeAgent, freezeHost } from './hosts.ts';
+import { crashHost, freezeAgent, freezeHost, later } from './hosts.ts';
 
 export const CONSPIRACIES: Record<string, Fault> = {
   // The primary keeps one other host and its clients; that one may go and come back in the middle of it.
@@ -34,8 +34,8 @@ export const CONSPIRACIES: Record<string, Fault> = {
     if (friends.length === 0) return;
     const friend = random.pick(friends);
     cutOff(world, [server.host, CLIENT_HOST], world.hosts.filter((host) => host !== friend), random.int(4_000, 9_000));
-    world.clock.after(random.int(50, 400), () => crashHost(world, random, friend, random.int(50, 300)));
-    world.clock.after(random.int(1_000, 1_600), () => cutOff(world, [friend], world.hosts, random.int(4_000, 9_000)));
+    later(world, random.int(50, 400), () => crashHost(world, random, friend, random.int(50, 300)));
+    later(world, random.int(1_000, 1_600), () => cutOff(world, [friend], world.hosts, random.int(4_000, 9_000)));
   },
   // A fuse: several hosts lose their power at the same moment.
   'blackout': (world, random) => {
@@ -57,7 +57,7 @@ function apart(world: World, random: Prng, server: Server): void {
   const friend = random.pick(friends);
   // An agent that stands still does not stop its primary.
   if (random.chance(0.5)) freezeAgent(world, random, server.host, random.int(3_000, 10_000));
-  if (random.chance(0.5)) world.clock.after(random.int(0, 1_000), () => crashHost(world, random, friend, random.int(200, 3_000)));
+  if (random.chance(0.5)) later(world, random.int(0, 1_000), () => crashHost(world, random, friend, random.int(200, 3_000)));
   conspire(world, server, [friend], random.int(2_500, 9_000));
 }
 
@@ -86,7 +86,7 @@ export function atPromises(world: World, random: Prng, old: string): void {
   wake(world);
   freezeAgent(world, random, server.host, random.int(9_000, 18_000));
   if (random.chance(0.5)) return;
-  world.clock.after(random.int(30, 150), () => {
+  later(world, random.int(30, 150), () => {
     const friends = friendsOf(world, random, server);
     for (const friend of friends) crashHost(world, random, friend, random.int(50, 1_500));
     // Longer than the old primary holds the slot of one that went without a word.

@@ -4,7 +4,7 @@ import type { Prng } from '../kernel/prng.ts';
 import type { World } from '../world/world.ts';
 import { atPromises, atSwitchover, CONSPIRACIES } from './conspiracies.ts';
 import { DISK_FAULTS } from './disks.ts';
-import { HOST_FAULTS, crashAgent, freezeAgent, kill, powerOn, standStill } from './hosts.ts';
+import { HOST_FAULTS, crashAgent, freezeAgent, kill, later, powerOn, standStill } from './hosts.ts';
 import { NETWORK_FAULTS } from './network.ts';
 
 export type Fault = (world: World, random: Prng) => void;
@@ -44,16 +44,16 @@ export class Faults {
       if (this.#on && conspires && operation?.kind === 'switchover' && operation.step === 'checkpoint' && operation.id !== begun) {
         begun = operation.id;
         const { from, to } = operation;
-        if (random.chance(0.4)) world.clock.after(0, () => atSwitchover(world, random, from, to));
+        if (random.chance(0.4)) later(world, 0, () => atSwitchover(world, random, from, to));
       }
       if (!this.#on || !conspires || promotion?.phase !== 'promise' || record.term === term) return;
       ({ term } = record);
       const old = promotion.predecessors[0]?.member;
-      if (old !== undefined && random.chance(0.6)) world.clock.after(0, () => atPromises(world, random, old));
+      if (old !== undefined && random.chance(0.6)) later(world, 0, () => atPromises(world, random, old));
     };
     world.hazard = (agent, member, step) => {
       if (this.#on && step.do === freezeIn && step.as !== 'standby' && random.chance(0.5)) {
-        world.clock.after(random.int(0, 40), () => standStill(world, random, agent.name));
+        later(world, random.int(0, 40), () => standStill(world, random, agent.name));
       } else if (this.#on && random.chance(hazard)) world.clock.after(random.int(0, 120), () => this.#strikeStep(agent.name, member));
     };
   }
@@ -78,7 +78,7 @@ export class Faults {
       state.patience += 1;
       if (unsettled(world) === null || state.patience > 25) {
         state.patience = 0;
-        for (const ms of [0, random.int(20, 800)]) world.clock.after(ms, () => FAULTS[random.pick(faults)]!(world, random));
+        for (const ms of [0, random.int(20, 800)]) later(world, ms, () => FAULTS[random.pick(faults)]!(world, random));
       }
       world.clock.after(random.int(200, 600), look);
     };
@@ -89,6 +89,7 @@ export class Faults {
   stop(): void {
     const world = this.#world;
     this.#on = false;
+    world.troubled = false;
     world.network.mendAll();
     world.network.trouble = 0;
     for (const set of [world.startsFail, world.copiesFail, world.disksFull, world.slow]) set.clear();

@@ -34,6 +34,13 @@ export const HOST_FAULTS: Record<string, Fault> = {
   },
 };
 
+/** A fault that comes later, unless there is peace by then. */
+export function later(world: World, ms: number, strike: () => void): void {
+  world.clock.after(ms, () => {
+    if (world.troubled) strike();
+  });
+}
+
 export function kill(world: World, server: Server): void {
   world.trace(() => `fault: kill -9 of ${server.member}'s process ${server.pid}`);
   server.kill();

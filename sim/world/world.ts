@@ -58,6 +58,8 @@ export class World {
   readonly off = new Set<string>();
   readonly slow = new Set<string>();
   hazard: Hazard = () => {};
+  /** False from when on nothing goes wrong any more. */
+  troubled = true;
   /** Called when a record is decided, before anybody obeys it. */
   onRecord: (record: GroupRecord) => void = () => {};
   readonly #trace: ((line: string) => void) | null;
