@@ -101,7 +101,7 @@ export class ModelDecider {
     const { world, raft, view } = this.#agent;
     return {
       spec: view.spec.value, record, seen: this.#seen, now: world.clock.now, timers: this.#timers,
-      addresses: world.addresses, exclusiveShare: world.shares, leaderFor: raft.ledFor(),
+      addresses: world.addresses, site: null, exclusiveShare: world.shares, leaderFor: raft.ledFor(),
     };
   }
 }

@@ -21,6 +21,8 @@ import type { RpcClient } from './rpc/client.ts';
 import { startRpcServer, type RpcServer } from './rpc/server.ts';
 import { AgentStreams } from './rpc/streams.ts';
 import type { Ending } from './run.ts';
+import { SiteGate } from './site/gate.ts';
+import { SiteKeeper } from './site/keeper.ts';
 import { Standing } from './standing.ts';
 import { HostVolumes } from './volumes.ts';
 import { settleVoters } from './voters.ts';
@@ -81,6 +83,9 @@ export class Agent {
   readonly archivers: HostArchivers;
   readonly decider: Decider;
   readonly enrolment: Enrolment;
+  readonly keeper: SiteKeeper;
+  readonly tell: (event: EventDraft) => void;
+  readonly #gate: SiteGate;
   readonly now = (): number => performance.now();
   readonly #life: Lifecycle;
   readonly #options: AgentOptions;
@@ -129,18 +134,24 @@ export class Agent {
       },
     });
     this.view = new ClusterView(store, () => this.#changed());
-    const tell = (event: EventDraft): void => {
+    this.tell = (event) => {
       const { level, kind, group, member, message } = this.events.append(event);
       this.log[level === 'warning' ? 'warn' : level]({ kind, group, member }, message);
     };
+    const { tell } = this;
+    this.#gate = new SiteGate({ clusterId: config.clusterId, view: this.view, store, onChange: () => this.members.look(), log });
+    this.keeper = new SiteKeeper({
+      config, store, view: this.view, seen: (group) => this.decider.seen(group), onNews: () => this.decider.soon(), agents: () => this.agents(), ca: () => this.credentials.identity.ca,
+      tell, log, now: this.now,
+    });
     this.enrolment = new Enrolment({ config, store, view: this.view, tell });
     this.volumes = new HostVolumes({ view: this.view, tell, log: this.log, now: this.now });
     this.members = new HostMembers({
       home: this.home, host: this.config.host, user: options.user, view: this.view, volumes: this.volumes, log: this.log, tell,
-      onReport: () => this.#reporter.soon(), takenMsAgo: () => this.#reporter.takenMsAgo(),
+      onReport: () => this.#reporter.soon(), takenMsAgo: () => this.#reporter.takenMsAgo(), superseded: () => this.#gate.superseded(),
     });
     this.archivers = new HostArchivers({ home, cluster: config.cluster, host: config.host, view: this.view, tell, log });
-    this.decider = new Decider({ store, view: this.view, exclusiveShare: (group) => this.volumes.exclusiveShare(group), tell, log: this.log, now: this.now });
+    this.decider = new Decider({ store, view: this.view, exclusiveShare: (group) => this.volumes.exclusiveShare(group), site: (group) => this.keeper.viewOf(group), tell, log: this.log, now: this.now });
     this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), archives: () => this.archivers.reports(), leases: () => this.members.leases, send: (id, request) => this.#report(id, request), now: this.now, log: this.log });
     transport.handle({
       report: (request) => this.#takeReport(request),
@@ -169,6 +180,8 @@ export class Agent {
     this.archivers.start(this.#life);
     this.#reporter.start(this.#life);
     this.decider.start(this.#life);
+    this.keeper.start(this.#life);
+    this.#gate.watch(this.#life);
     this.#life.every(ROTATE_EVERY_MS, 'rotating the log', async () => {
       await rotateLog(join(agentDir(this.home, this.config.cluster, this.config.host), 'agent.log'), AGENT_LOG_LIMIT);
     });
@@ -196,6 +209,9 @@ export class Agent {
         await this.store.read(SPEC_KEY);
         // Their orders first: none may act once more by what it was told before.
         await this.members.update();
+        // Another site may have taken this one's place while nobody here ran.
+        await this.#gate.pass(signal);
+        await this.members.update();
         this.members.nowCurrent();
         this.archivers.nowCurrent();
         return;
@@ -214,6 +230,8 @@ export class Agent {
     await this.archivers.stop(halt);
     this.#unwatch();
     this.view.close();
+    this.keeper.close();
+    this.#gate.close();
     await this.store.stop();
     await this.transport.stop();
     await this.#server?.close();
@@ -265,6 +283,7 @@ export class Agent {
   #led({ leader, self, term }: Leadership): void {
     this.log.info({ leader, term }, self ? 'this agent leads' : leader === null ? 'no agent leads' : 'another agent leads');
     this.decider.forget();
+    this.keeper.forget();
     this.#reporter.soon();
   }
 

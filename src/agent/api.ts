@@ -12,6 +12,10 @@ import type { ArchiveGap, ArchiveReport, ClusterSpec, DriverName, OperateRequest
 import type { DrillCheck, DrillResult } from '../group/member/drill.ts';
 import type { NewOwner, Parted } from '../group/member/parted.ts';
 import type { OrbitEvent } from '../observe/event.ts';
+import type { SiteAnswer } from '../site/answer.ts';
+import type { PeerSite, SiteDocument } from '../site/document.ts';
+import type { SiteStatus } from '../site/status.ts';
+import type { RecoveryPoint } from '../group/member/parted.ts';
 
 /** The document at SPEC_KEY: the manifest in force, and what was settled when it was applied. */
 export interface ClusterDocument {
@@ -36,6 +40,8 @@ export interface PingAnswer {
 /** `pgorbit status --json`: scripts rely on it; extend it freely, change nothing. */
 export interface StatusDocument {
   cluster: string;
+  /** Absent for a cluster on its own. */
+  site?: SiteStatus;
   agents: AgentStatus[];
   groups: GroupStatus[];
   volumes: VolumeStatus[];
@@ -148,7 +154,7 @@ export interface Calls {
   'GET /v1/ping': { request: Record<string, never>; answer: PingAnswer };
   'GET /v1/status': { request: Record<string, never>; answer: StatusDocument };
   /** Replaces the cluster document when its revision still is `revision` (0: when there is none). */
-  'POST /v1/apply': { request: { revision: number; document: ClusterDocument; secrets?: SecretsDocument; authority?: { cert: string; key: string } }; answer: { revision: number } };
+  'POST /v1/apply': { request: { revision: number; document: ClusterDocument; secrets?: SecretsDocument; authority?: { cert: string; key: string }; site?: SiteDocument }; answer: { revision: number } };
   'GET /v1/cluster': { request: Record<string, never>; answer: { revision: number; document: ClusterDocument | null } };
   'GET /v1/secrets': { request: Record<string, never>; answer: { secrets: SecretsDocument | null } };
   'POST /v1/operate': { request: OperateRequest; answer: { id: string } };
@@ -189,5 +195,18 @@ export interface Calls {
   'GET /v1/trust': { request: Record<string, never>; answer: { trusts: string[] } };
   /** One step of replacing the authority, unless it was made already. */
   'POST /v1/rotate': { request: { step: RotationStep }; answer: { next: RotationStep; ca: string } };
+
+  /** What a site tells the cluster with the id `from`. */
+  'GET /v1/site': { request: { from: string }; answer: SiteAnswer };
+  /** Another cluster becomes the standby site of this one: `peer` says how it is asked, with a certificate that it issued. */
+  'POST /v1/site/admit': { request: { request: CertificateRequest; peer: PeerSite }; answer: Omit<PeerSite, 'key'> & { epoch: number; secrets: SecretsDocument } };
+  /** Another certificate for a site that has one. */
+  'POST /v1/site/certificate': { request: { request: CertificateRequest }; answer: { ca: string; cert: string } };
+  /** The site `to` is to be the primary one; null: the one that is not. Asked of either. */
+  'POST /v1/site/switchover': { request: { to: string | null }; answer: { to: string } };
+  /** This site becomes the primary one without the other. `points`: what its groups have, by name. */
+  'POST /v1/site/promote': { request: { force: boolean }; answer: { epoch: number; points: Record<string, RecoveryPoint> } };
+  /** The two are no sites of each other any more. `told`: the other one knows. `leaving`: this one will be gone, and only the other is told. */
+  'POST /v1/site/detach': { request: { leaving?: true }; answer: { told: boolean; peer: string } };
 }
 export type CallName = keyof Calls;

@@ -2,14 +2,18 @@
 import type { StatusDocument } from './api.ts';
 import type { Agent } from './agent.ts';
 import { statusOf } from './status.ts';
+import { siteStatus } from '../site/status.ts';
 
 export async function currentStatus(agent: Agent): Promise<StatusDocument> {
-  const { view, decider, volumes, config } = agent;
+  const { view, decider, volumes, config, keeper } = agent;
   if (volumes.known().length === 0) await volumes.watch();
+  const records = new Map([...view.groups].map(([name, { record }]) => [name, record]));
+  const site = keeper.site;
   return statusOf({
     cluster: config.cluster,
     document: view.cluster?.document ?? null,
-    records: new Map([...view.groups].map(([name, { record }]) => [name, record])),
+    records,
+    site: site === null ? null : siteStatus({ site, heard: keeper.heard, records, seen: (group) => decider.seen(group), now: agent.now() }),
     seen: (group) => decider.seen(group),
     archive: (group) => decider.archive(group),
     agents: agent.agents(),

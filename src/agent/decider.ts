@@ -9,6 +9,7 @@ import { PgorbitError } from '../errors.ts';
 import { FRESH_MS, type DecisionInput, type Seen, type Timers } from '../group/decide/context.ts';
 import { decideGroup } from '../group/decide/decide.ts';
 import { acceptRequest } from '../group/decide/request.ts';
+import type { SiteView } from '../group/decide/site-view.ts';
 import type { ArchiveReport, ClusterSpec, GroupRecord, GroupSpec, OperateRequest } from '../group/model.ts';
 import { Bell, type Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
@@ -24,6 +25,8 @@ export interface DeciderOptions {
   view: ClusterView;
   /** Each member's own bytes as a share of the group's data, where measured. */
   exclusiveShare: (group: string) => Readonly<Record<string, number>>;
+  /** The site that the cluster is, as it concerns the group; null: it is on its own. */
+  site: (group: string) => SiteView | null;
   tell: (event: EventDraft) => void;
   log: Log;
   /** ms, monotonic */
@@ -170,7 +173,7 @@ export class Decider {
     const before = current?.record ?? null;
     const decision = decideGroup(this.#input(spec, group, before));
     this.#timers.set(group.name, decision.timers);
-    if (JSON.stringify(decision.record) === JSON.stringify(before)) {
+    if (decision.record === null || JSON.stringify(decision.record) === JSON.stringify(before)) {
       this.#settled.set(group.name, revision);
       return;
     }
@@ -192,6 +195,7 @@ export class Decider {
       addresses: Object.fromEntries(Object.values(spec.hosts).map((host) => [host.name, host.address])),
       exclusiveShare: this.#options.exclusiveShare(group.name),
       archive: this.archive(group.name),
+      site: this.#options.site(group.name),
     };
   }
 }

@@ -8,7 +8,7 @@ import { agentOf, type AgentConfig } from './config.ts';
 import type { AgentsDocument } from './directory.ts';
 import type { ClusterView } from './documents.ts';
 import { nextRotationStep, rotate, signer, trusted, type AuthorityDocument } from './identity/authority-document.ts';
-import { ADMIN, certifyAdmin, certifyHost, createAuthority, fingerprintOf, type Authority } from './identity/ca.ts';
+import { ADMIN, certifyAdmin, certifyHost, certifySite, createAuthority, isSite, siteNamed, fingerprintOf, type Authority } from './identity/ca.ts';
 import { checkRequest, type CertificateRequest } from './identity/request.ts';
 import { drawSecret, encodeToken, hashSecret, type Token } from './identity/token.ts';
 import { tokenKey, useToken, withToken, type TokensDocument } from './identity/tokens.ts';
@@ -85,6 +85,14 @@ export class Enrolment {
       ? await certifyAdmin(signer(authority), request.publicKey)
       : await certifyHost(signer(authority), { host: request.name, address: this.#hostOf(request.name).address }, request.publicKey);
     return { ca: trusted(authority), cert };
+  }
+
+  /** A certificate for another site's agents. @throws `usage` for a name that is none of a site */
+  async certifySite(request: CertificateRequest): Promise<{ ca: string; cert: string }> {
+    checkRequest(request);
+    if (!isSite(request.name)) throw new PgorbitError('usage', `${request.name} is not the name of a site`);
+    const authority = await this.#authority();
+    return { ca: trusted(authority), cert: await certifySite(signer(authority), siteNamed(request.name), request.publicKey) };
   }
 
   /** An agent says where it listens. False: ask again, its host is not in force yet. */

@@ -10,15 +10,16 @@ import { currentStatus } from './current-status.ts';
 import { byLeader } from './leader.ts';
 import { findPort } from './ports.ts';
 import { reclaimWal } from './reclaim.ts';
+import { siteHandlers } from './site/handlers.ts';
 import type { Handlers } from './rpc/server.ts';
 import { PgorbitError } from '../errors.ts';
 import { memberDir } from '../home.ts';
 import { readLog } from '../observe/tail.ts';
-import { SECRETS_KEY, SPEC_KEY } from '../state/store.ts';
+import { SECRETS_KEY, SITE_KEY, SPEC_KEY } from '../state/store.ts';
 import { version } from '../version.ts';
 
 export function handlersOf(agent: Agent): Handlers {
-  return { ...ownHandlers(agent), ...deciderHandlers(agent), ...enrolmentHandlers(agent) };
+  return { ...ownHandlers(agent), ...deciderHandlers(agent), ...enrolmentHandlers(agent), ...siteHandlers(agent) };
 }
 
 /** Answered by whichever agent is asked. */
@@ -80,6 +81,8 @@ async function apply(agent: Agent, request: Calls['POST /v1/apply']['request']):
     if (!written.ok && written.current === null) throw new PgorbitError('state-conflict', 'the secrets could not be written');
   }
   if (request.authority !== undefined) await agent.enrolment.keepAuthority(request.authority);
+  // Before the manifest: a group of a standby site is never made, it is copied.
+  if (request.site !== undefined && view.site === null && view.cluster === null) await store.compareAndSet(SITE_KEY, 0, request.site);
   const result = await store.compareAndSet(SPEC_KEY, request.revision, request.document);
   if (!result.ok) {
     throw new PgorbitError('state-conflict', 'the manifest was changed by someone else at the same time', { hint: 'look at the difference (`pgorbit up --dry-run`) and try again' });

@@ -1,6 +1,6 @@
 /** Finding the deciding agent: calls that only it can answer go to it, wherever they came in, and wait out an election. */
 import type { CallName, Calls } from './api.ts';
-import { ADMIN } from './identity/ca.ts';
+import { ADMIN, isSite } from './identity/ca.ts';
 import type { RpcClient } from './rpc/client.ts';
 import { GUEST, type CallContext } from './rpc/server.ts';
 import { PgorbitError } from '../errors.ts';
@@ -25,7 +25,7 @@ export function byLeader<K extends CallName>(agent: LeaderCalls, name: K, handle
     for (;;) {
       const { self, leader } = agent.store.leadership();
       if (self) return handler(request, context);
-      const passedOn = context.caller !== ADMIN && context.caller !== GUEST;
+      const passedOn = context.caller !== ADMIN && context.caller !== GUEST && !isSite(context.caller);
       if (leader !== null && !passedOn) {
         try {
           return await agent.clientOf(leader).call(name, request, { timeoutMs, signal: context.signal });

@@ -38,6 +38,8 @@ export interface HostMembersOptions {
   onReport: () => void;
   /** ms since this agent wrote the newest report that an agent which led has taken. */
   takenMsAgo: () => number;
+  /** The other site is the primary one by now, and the documents do not say so yet. */
+  superseded: () => boolean;
 }
 
 /** What runs a member, whatever its role. */
@@ -124,6 +126,11 @@ export class HostMembers {
   /** The documents are the newest that a majority knows of: what waited for that may be done. */
   nowCurrent(): void {
     this.#current = true;
+    this.look();
+  }
+
+  /** Something that all of them depend on has changed. */
+  look(): void {
     for (const { runner } of this.#running.values()) runner.look();
   }
 
@@ -179,7 +186,7 @@ export class HostMembers {
     const orders: Orders = {
       engine: await this.#findEngine(spec),
       goal: stopped && member.goal.kind !== 'remove' ? { kind: 'stop' } : member.goal, term: record.term, record: member, spec: group, systemIdentifier: record.systemIdentifier,
-      addresses: [...new Set(Object.values(spec.hosts).map((one) => one.address))].sort(),
+      addresses: [...new Set([...Object.values(spec.hosts).map((one) => one.address), ...(this.#options.view.site?.document.peer.addresses ?? [])])].sort(),
     };
     const running = this.#running.get(key);
     if (running !== undefined) {
@@ -189,7 +196,7 @@ export class HostMembers {
     const { user, view, log, tell, onReport } = this.#options;
     if (view.cluster === null || view.secrets === null) return;
     const { place, volume } = await this.#settle(spec, view.cluster.document.id, group, member);
-    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(record.group), current: () => this.#current };
+    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(record.group), superseded: this.#options.superseded, current: () => this.#current };
     let runner: Runner;
     let upkeep: Upkeep;
     const parted = await readParted(place.homeDir);

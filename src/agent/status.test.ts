@@ -17,7 +17,7 @@ function statusAt(scene: Scene, patch: Partial<StatusInput> = {}, stopped = fals
   return statusOf({
     cluster: 'shop', document, records: new Map(scene.record === null ? [] : [['main', scene.record]]), seen: () => seen,
     agents: [{ host: 'h1', address: '127.0.0.1', port: 7400 }, { host: 'h2', address: '127.0.0.1', port: 7401 }],
-    heard: new Map([['h2', { at: scene.now, pid: 22 }]]), leader: { host: 'h1', pid: 11 }, voters: ['h1', 'h2'], settled: () => true,
+    site: null, heard: new Map([['h2', { at: scene.now, pid: 22 }]]), leader: { host: 'h1', pid: 11 }, voters: ['h1', 'h2'], settled: () => true,
     volumes: [], engine: 'PostgreSQL 18.4 (embedded)', now: scene.now, ...patch,
   });
 }
@@ -71,6 +71,25 @@ describe('the status of a group', () => {
     expect(shown({ state: 'waiting', error: { code: 'volume-full', message: 'no room' } })).toMatchObject({ state: 'degraded', reason: 'WAL is not archived: no room' });
     // Of an earlier assignment.
     expect(shown({ epoch: 0 }).archive).toMatchObject({ host: 'h1', state: 'unknown', lsn: null });
+  });
+
+  it('of a standby site is well while its members follow, names no primary, and whom the leading member follows', () => {
+    const scene = new Scene();
+    const endpoint = { member: 'p1', address: '10.0.0.1', port: 5432, site: 'other' };
+    const upstream = { endpoint, writable: true, systemIdentifier: '7', timelines: [], newest: 1 };
+    scene.site = { role: 'standby', side: 0, handOver: null, handedOver: true, peerSlot: null, name: 'site:shop', slot: 'pgorbit_site_shop', end: null, upstream };
+    scene.report('n1', { inRecovery: true, state: 'streaming', received: '0/100', streamingFrom: '10.0.0.1:5432' });
+    scene.decide();
+    Object.assign(scene.cascades, { n2: 'n1', n3: 'n1' });
+    const peer = { cluster: 'other', role: 'primary' as const, epoch: 2, contactMs: 5, answers: true, writable: true };
+    const site = { role: 'standby' as const, epoch: 2, peer, handOver: null, note: null, groups: [] };
+    const status = statusAt(scene, { site });
+    expect(status.site).toEqual(site);
+    expect(group(status)).toMatchObject({ state: 'healthy', primary: null, reason: '' });
+    expect(group(status).members).toMatchObject([{ name: 'n1', role: 'replica', state: 'streaming', upstream: 'other/p1', lagBytes: null }, { name: 'n2', upstream: 'n1' }, { name: 'n3', upstream: 'n1' }]);
+    expect(group(statusAt(scene, { site: { ...site, peer: { ...peer, answers: false } } }))).toMatchObject({ state: 'degraded', reason: 'other does not answer' });
+    scene.report('n1', { pid: null, state: 'stopped' });
+    expect(group(statusAt(scene, { site }))).toMatchObject({ state: 'down', reason: 'n1, which follows other, is stopped' });
   });
 
   it('is down with the primary, and says why', () => {

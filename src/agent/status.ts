@@ -5,12 +5,15 @@ import { FRESH_MS, type Seen } from '../group/decide/context.ts';
 import { slotName } from '../group/decide/goals.ts';
 import { acknowledgementsOf } from '../group/decide/quorum.ts';
 import type { ArchiveReport, Follower, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
+import type { SiteStatus } from '../site/status.ts';
 import { lsnDiff, parseLsn } from '../wal/lsn.ts';
 
 export interface StatusInput {
   cluster: string;
   document: ClusterDocument | null;
   records: ReadonlyMap<string, GroupRecord>;
+  /** Null: the cluster is on its own. */
+  site: SiteStatus | null;
   seen: (group: string) => Readonly<Record<string, Seen>>;
   /** What is said of the group's archiver, while that is fresh. */
   archive?: (group: string) => ArchiveReport | null;
@@ -32,6 +35,7 @@ export function statusOf(input: StatusInput): StatusDocument {
   const groups = Object.values(input.document?.spec.groups ?? {}).map((spec) => groupStatus(input, spec));
   return {
     cluster: input.cluster,
+    ...(input.site === null ? {} : { site: input.site }),
     agents: input.agents.map((agent) => agentStatus(input, agent)),
     groups,
     volumes: input.volumes,
@@ -60,18 +64,20 @@ function groupStatus(input: StatusInput, spec: GroupSpec): GroupStatus {
   }
   const reports = new Map(Object.keys(record?.members ?? {}).map((name) => [name, reportOf(name)]));
   const archive = archiveStatus(spec, record, input.archive?.(spec.name) ?? null, primary);
-  const { state, reason } = health({ spec, archive, record, members, reports, stopped: input.document?.stopped === true, settled: input.settled(spec.name) });
+  const { state, reason } = health({ spec, archive, record, members, reports, stopped: input.document?.stopped === true, settled: input.settled(spec.name), site: input.site });
   return {
-    name: spec.name, storage: spec.storage, commit: spec.commit, term: record?.term ?? 0, primary: record?.primary ?? null,
+    name: spec.name, storage: spec.storage, commit: spec.commit, term: record?.term ?? 0, primary: record?.standbySite === true ? null : (record?.primary ?? null),
     state, reason, engine: input.engine, operation: operationOf(record), results: record?.results ?? [], archive, members,
   };
 }
 
 function memberStatus(member: MemberRecord, record: GroupRecord, reportOf: (member: string) => MemberReport | null, primary: MemberReport | null): MemberStatus {
-  const isPrimary = record.primary === member.name;
+  const isPrimary = record.primary === member.name && record.standbySite !== true;
   const report = reportOf(member.name);
-  const followed = member.goal.kind === 'follow' ? member.goal.upstream.member : null;
-  const upstream = followed === null ? primary : reportOf(followed);
+  const goal = member.goal.kind === 'follow' ? member.goal : null;
+  const followed = goal === null ? null : goal.upstream.site === undefined ? goal.upstream.member : `${goal.upstream.site}/${goal.upstream.member}`;
+  // What the other site says is not among the reports.
+  const upstream = goal === null ? primary : goal.upstream.site === undefined ? reportOf(goal.upstream.member) : null;
   const follower = followerOf(upstream, member.name, record.term);
   return {
     name: member.name,
@@ -84,7 +90,8 @@ function memberStatus(member: MemberRecord, record: GroupRecord, reportOf: (memb
     timeline: report?.timeline ?? null,
     // A logger replays nothing: what it has is what it has flushed.
     lsn: report?.lsn ?? report?.received ?? null,
-    lagBytes: isPrimary ? 0 : lagBytes(primary?.lsn ?? null, member.role === 'logger' ? (follower?.flush ?? report?.received ?? null) : (follower?.replay ?? report?.lsn ?? null)),
+    // What the leading member of a standby site lacks is told with the site.
+    lagBytes: isPrimary ? 0 : record.primary === member.name ? null : lagBytes(primary?.lsn ?? null, member.role === 'logger' ? (follower?.flush ?? report?.received ?? null) : (follower?.replay ?? report?.lsn ?? null)),
     lagMs: isPrimary ? 0 : (report?.lagMs ?? null),
     upstream: followed,
     retainedBytes: isPrimary ? null : (upstream?.retained[slotName(member.name)] ?? null),
@@ -133,6 +140,7 @@ interface Look {
   reports: ReadonlyMap<string, MemberReport | null>;
   stopped: boolean;
   settled: boolean;
+  site: SiteStatus | null;
 }
 
 type Health = Pick<GroupStatus, 'state' | 'reason'>;
@@ -145,10 +153,12 @@ function health(look: Look): Health {
   if (!look.settled && record.primary !== null) return { state: 'degraded', reason: 'the manifest has just been changed' };
   if (record.promotion !== null) return { state: 'down', reason: promotionReason(record, look.reports) };
   if (record.primary === null) return { state: 'down', reason: 'the first member is being made' };
+  if (record.standbySite === true) return standbyHealth(look, record);
   const primary = members.find((member) => member.name === record.primary);
   if (primary?.state === 'unknown' && members.some((member) => member.state === 'streaming')) {
     return { state: 'degraded', reason: `the agent of ${primary.host} does not report; its primary ${primary.name} lives: replicas stream from it` };
   }
+  if (look.site?.handOver === 'checkpoint' || look.site?.handOver === 'stop') return { state: 'down', reason: `this site hands over to ${look.site.peer.cluster}` };
   if (primary === undefined || primary.state !== 'running') {
     const why = primary?.error?.message ?? (primary?.state === 'unknown' ? `the agent of ${primary.host} does not report` : `it is ${primary?.state ?? 'missing'}`);
     return { state: 'down', reason: `the primary ${record.primary} does not accept writes: ${why}` };
@@ -156,6 +166,16 @@ function health(look: Look): Health {
   const waiting = quorumReason(record, look.reports.get(record.primary) ?? null);
   if (waiting !== null) return { state: 'down', reason: waiting };
   const sentences = troubles(look, record);
+  return sentences.length === 0 ? { state: 'healthy', reason: '' } : { state: 'degraded', reason: sentences.join('; ') };
+}
+
+/** On a standby site nobody accepts writes: it is well when all its members follow. */
+function standbyHealth(look: Look, record: GroupRecord): Health {
+  const { members, site } = look;
+  const leader = members.find((member) => member.name === record.primary);
+  if (site === null || site.role === 'primary') return { state: 'down', reason: `this site is the primary one, and the group gets a primary as soon as a member has all that was handed over` };
+  if (leader === undefined || leader.pid === null && leader.state !== 'attaching') return { state: 'down', reason: `${record.primary}, which follows ${site.peer.cluster}, is ${leader?.step ?? leader?.state ?? 'missing'}${leader?.error == null ? '' : ` (${leader.error.message})`}` };
+  const sentences = [...(site.peer.answers ? [] : [`${site.peer.cluster} does not answer`]), ...troubles(look, { ...record, primary: null })];
   return sentences.length === 0 ? { state: 'healthy', reason: '' } : { state: 'degraded', reason: sentences.join('; ') };
 }
 
@@ -187,9 +207,9 @@ function troubles({ spec, members, archive }: Look, record: GroupRecord): string
   const wanted = others.filter((member) => spec.members[member.name] !== undefined);
   const troubled = wanted.filter((member) => member.state !== 'streaming');
   const leaving = others.filter((member) => spec.members[member.name] === undefined);
-  const voiceless = spec.commit === 'quorum' ? wanted.filter((member) => member.state === 'streaming' && member.role !== 'standby' && !member.voter) : [];
+  const voiceless = spec.commit === 'quorum' && record.standbySite !== true ? wanted.filter((member) => member.state === 'streaming' && member.role !== 'standby' && !member.voter) : [];
   // While the group is made, or a change of `commit` has just begun, not even the primary votes.
-  const begins = (spec.commit === 'quorum') !== (record.voters.length > 0) && troubled.length === 0 && voiceless.length === 0;
+  const begins = record.standbySite !== true && (spec.commit === 'quorum') !== (record.voters.length > 0) && troubled.length === 0 && voiceless.length === 0;
   return [
     ...troubled.map((member) => `${member.name} is ${member.step ?? member.state}${member.error === null ? '' : ` (${member.error.message})`}`),
     ...voiceless.map((member) => `${member.name} does not vote yet${member.lagBytes === null ? '' : `: it lacks ${member.lagBytes} bytes of WAL`}`),

@@ -22,6 +22,7 @@ import { primaryFirst } from './plan/restart-order.ts';
 import { FIRST_AGENT_PORT, FIRST_MEMBER_PORT, openPorts, unaskedPort, usedPorts } from './plan/ports.ts';
 import { specInForce } from './present.ts';
 import type { Outcome, Plan } from './reconcile.ts';
+import { foundSite } from './site/found.ts';
 import { updateSource } from './source.ts';
 import { makeVolumes, noteVolumes } from './volumes.ts';
 import { waitHealthy } from './wait.ts';
@@ -164,11 +165,13 @@ async function apply(context: Context, cluster: Cluster, { wish, present }: Plan
   if (present.revision !== null && present.revision !== revision) throw new PgorbitError('state-conflict', `cluster ${cluster.name} was changed by someone else just now`, { hint: 'look at `pgorbit status`, and try again' });
   const authority = await ownAuthority(adminDir(context.home, cluster.name));
   if (document === null || document.stopped || document.manifest !== wish.input.text || !isDeepStrictEqual(document.spec, spec)) {
+    const founded = document === null && spec.standbyOf !== undefined ? await foundSite(context, spec, cluster.file) : null;
     await cluster.call('POST /v1/apply', {
       revision,
       document: { id: cluster.file.clusterId, manifest: wish.input.text, spec, stopped: false },
-      ...(document === null ? { secrets: wish.adopt?.secrets ?? wish.founding?.secrets ?? drawSecrets() } : {}),
+      ...(document === null ? { secrets: founded?.secrets ?? wish.adopt?.secrets ?? wish.founding?.secrets ?? drawSecrets() } : {}),
       ...(authority === null ? {} : { authority }),
+      ...(founded === null ? {} : { site: founded.site }),
     });
   }
   const applied = await readApplied(context.home, cluster.name);

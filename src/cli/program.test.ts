@@ -28,8 +28,8 @@ async function pgorbit(...argv: string[]): Promise<{ code: number; out: string; 
 
 describe('the command line', () => {
   const nested = ['add replica', 'add logger', 'add standby', 'wal ls', 'wal verify', 'volume create', 'volume list', 'volume du', 'volume reclaim', 'volume grow', 'volume check',
-    'host add', 'host ls', 'host token', 'host remove', 'host admin-token', 'agent install-service', 'rotate certificates', 'standby follow', 'standby rebuild'];
-  const single = COMMANDS.filter(({ name, hidden }) => hidden !== true && name !== 'add' && name !== 'volume' && name !== 'wal' && name !== 'host' && name !== 'rotate' && name !== 'standby').map(({ name }) => name);
+    'host add', 'host ls', 'host token', 'host remove', 'host admin-token', 'agent install-service', 'rotate certificates', 'standby follow', 'standby rebuild', 'site switchover', 'site promote', 'site detach'];
+  const single = COMMANDS.filter(({ name, hidden }) => hidden !== true && name !== 'add' && name !== 'volume' && name !== 'wal' && name !== 'host' && name !== 'rotate' && name !== 'standby' && name !== 'site').map(({ name }) => name);
 
   it.each([...single, ...nested])('has help with an example for %s', async (name) => {
     const { code, out, err } = await pgorbit(...name.split(' '), '--help');

@@ -20,6 +20,7 @@ import { alignRoles, refuseRemovedPrimary } from './plan/roles.ts';
 import { remoteHosts } from './plan/where.ts';
 import { preflight } from './preflight.ts';
 import { readPresent, specInForce, type Present } from './present.ts';
+import { checkFounding } from './site/found.ts';
 
 export interface Wish {
   input: ManifestInput;
@@ -122,6 +123,7 @@ async function check(context: Context, wish: Wish): Promise<Plan> {
       remote,
       mountedLater: [...present.made.images.map((image) => image.path), ...(wish.demo === null ? [] : [wish.demo.path])],
     });
+    if (before === null) await checkFounding(context, spec, engine.major);
     context.progress.note(`engine: PostgreSQL ${engine.version} in ${engine.bin}`);
     for (const note of wish.demo === null ? notes : [`volume: ${wish.demo.why}`]) context.progress.note(note);
     for (const note of notesOn(spec)) context.progress.note(note);

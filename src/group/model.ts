@@ -116,6 +116,8 @@ export interface GroupSpec {
 
 export interface ClusterSpec {
   cluster: string;
+  /** The cluster that this one began as a standby of; absent where it began by itself. Who is primary since is state. */
+  standbyOf?: string;
   engine: EngineSpec;
   hosts: Record<string, HostSpec>;
   volumes: Record<string, VolumeSpec>;
@@ -144,6 +146,8 @@ export interface Endpoint {
   member: string;
   address: string;
   port: number;
+  /** The cluster that it belongs to, where that is another site: never one of this group's own members. */
+  site?: string;
 }
 
 /** Whom a promotion takes over from: who may have accepted writes before. On a shared volume its data are at hand. */
@@ -165,10 +169,11 @@ export type Goal =
    * Follow `upstream` under the name `name` (`n2@7`: the member and the term, so that what it acknowledges counts in
    * that term alone); attach by clone or base backup where there is no data of this incarnation. `base`: whose data a
    * base backup copies where the WAL is to come from a logger, which has none. `makesSlot`: the upstream is a logger, and
-   * nobody but its follower makes the slot there. `slots`: those of members that follow this one.
+   * nobody but its follower makes the slot there. `slots`: those of members that follow this one. `rewindFrom`: whose files
+   * put diverged data right where the upstream is a standby itself, which can't.
    * `synchronousNames`: it will take over in a moment, and runs with the names that it will need.
    */
-  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string; base?: Endpoint; makesSlot?: true; slots?: string[]; synchronousNames?: string }
+  | { kind: 'follow'; upstream: Endpoint; slot: string; name: string; base?: Endpoint; rewindFrom?: Endpoint; makesSlot?: true; slots?: string[]; synchronousNames?: string }
   /**
    * Store the term, cut the upstream so that no acknowledgement of an older term can leave any more, and only then
    * read and report the position (MemberReport.promised). Follow nobody until told otherwise.
@@ -297,8 +302,10 @@ export interface GroupRecord {
   /** PostgreSQL's system identifier, as a decimal string; null until the first member is made. */
   systemIdentifier: string | null;
   term: number;
-  /** The one member that may accept writes in this term; null while there is none. */
+  /** The one member that may accept writes in this term; null while there is none. On a standby site the one that leads. */
   primary: string | null;
+  /** The group follows its namesake of the other site: `primary` accepts no writes, it takes the WAL over from there. */
+  standbySite?: true;
   promotion: Promotion | null;
   /** Who votes, by name, the primary among them: replicas and loggers of `commit: quorum` that keep up. */
   voters: string[];

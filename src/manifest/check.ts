@@ -15,7 +15,7 @@ import { oneOf } from './words.ts';
 /** Every problem between the parts, in no particular order. */
 export function checkTogether(subject: Subject): Problem[] {
   return [
-    ...checkNames(subject), ...checkGroups(subject), ...checkMemberNames(subject), ...checkHosts(subject), ...checkPorts(subject),
+    ...checkNames(subject), ...checkGroups(subject), ...checkSite(subject), ...checkMemberNames(subject), ...checkHosts(subject), ...checkPorts(subject),
     ...checkStorage(subject), ...checkSources(subject), ...checkCommit(subject), ...checkArchives(subject), ...checkEngine(subject), ...checkSettings(subject),
   ];
 }
@@ -25,6 +25,11 @@ function checkEngine({ raw, sound }: Subject): Problem[] {
   const path = ['engine', 'kind'];
   if (!sound(...path) || valueAt(raw, path) !== 'polardb') return [];
   return [{ path, at: 'value', message: '`kind: polardb` is not supported yet by this version of pgorbit', expected: '`kind: postgres`' }];
+}
+
+function checkSite({ spec, sound }: Subject): Problem[] {
+  if (!sound('standby_of') || spec.standbyOf !== spec.cluster) return [];
+  return [{ path: ['standby_of'], at: 'value', message: 'a cluster is no standby of itself', expected: 'the name of another cluster' }];
 }
 
 function checkGroups({ spec, sound }: Subject): Problem[] {

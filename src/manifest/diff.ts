@@ -17,7 +17,7 @@ type Refusal = NonNullable<Change['refused']>;
 export function diffSpecs(before: ClusterSpec | null, after: ClusterSpec, running: number | null = null): Change[] {
   if (before === null) {
     return [
-      plus('cluster', after.cluster, null, null),
+      plus('cluster', after.cluster, null, after.standbyOf === undefined ? null : `standby of ${after.standbyOf}`),
       ...Object.values(after.hosts).map((h) => plus('host', h.name, null, h.address)),
       ...Object.values(after.volumes).map((v) => plus('volume', v.name, null, volumeDetail(v))),
       ...Object.values(after.groups).flatMap(wholeGroup),
@@ -31,6 +31,7 @@ export function diffSpecs(before: ClusterSpec | null, after: ClusterSpec, runnin
   }
   const major = running ?? after.engine.version;
   return [
+    ...siteChanges(before.standbyOf, after.standbyOf),
     ...engineChanges(before.engine, after.engine, running),
     ...pairs(before.hosts, after.hosts, (h) => [plus('host', h.name, null, h.address)], hostChanges, (h) => [minus('host', h.name, null, h.address)]),
     ...pairs(before.volumes, after.volumes, (v) => [plus('volume', v.name, null, volumeDetail(v))], volumeChanges, (v) => [minus('volume', v.name, null, v.path)]),
@@ -39,6 +40,15 @@ export function diffSpecs(before: ClusterSpec | null, after: ClusterSpec, runnin
       instead: `put group ${g.name} back; \`pgorbit destroy --yes\` deletes the cluster as a whole`,
     })]),
   ];
+}
+
+/** How a cluster began; to leave it out later says nothing. */
+function siteChanges(before: string | undefined, after: string | undefined): Change[] {
+  if (after === undefined || before === after) return [];
+  return [change('cluster', after, null, 'standby_of', before ?? 'none', after, 'nothing', {
+    reason: 'a cluster begins as a standby of another, or never becomes one: it has data of its own',
+    instead: 'leave `standby_of` out; make another cluster with it',
+  })];
 }
 
 function wholeGroup(g: GroupSpec): Change[] {

@@ -16,9 +16,11 @@ export function normalise(raw: unknown, baseDir: string): ClusterSpec {
   const manifest = mapping(raw);
   const hosts = each(manifest['hosts'], host);
   const names = Object.keys(hosts);
+  const standbyOf = text(manifest['standby_of']);
   const onlyHost = names.length === 1 ? names[0]! : '';
   return {
     cluster: text(manifest['cluster']) ?? '',
+    ...(standbyOf === undefined ? {} : { standbyOf }),
     engine: engine(mapping(manifest['engine']), baseDir),
     hosts,
     volumes: each(manifest['volumes'], (name, value) => volume(name, value, baseDir)),

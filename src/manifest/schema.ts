@@ -155,6 +155,7 @@ const versionError = (issue: { input?: unknown }): string =>
 
 export const ManifestSchema = mapping('a manifest: `cluster`, `hosts`, `volumes`, `groups`', {
   cluster: name('cluster'),
+  standby_of: name('other cluster').describe('The cluster that this one begins as a standby of, group by group of the same names; this PGORBIT_HOME manages it, too. Who is primary later is state, not manifest. Default: none.').optional(),
   engine: mapping('an engine: `{ kind, version, bin }`', {
     kind: z.enum(['postgres', 'polardb'], { error: 'an engine' }).describe(`The engine. Default ${ENGINE.kind}.`).optional(),
     version: z.number({ error: versionError }).int({ error: versionError }).min(15, { error: versionError }).max(18, { error: versionError })

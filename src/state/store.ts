@@ -45,4 +45,6 @@ export const AUTHORITY_KEY = 'ca';
 export const AGENTS_KEY = 'agents';
 /** Hashes of the tokens that were given out. */
 export const TOKENS_KEY = 'tokens';
+/** What the cluster is to the other site, where it is one of two. */
+export const SITE_KEY = 'site';
 export const groupKey = (group: string): string => `group/${group}`;

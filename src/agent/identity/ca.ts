@@ -29,6 +29,7 @@ export interface Authority {
 
 /** The common name of the CLI's certificate, which no host may have. */
 export const ADMIN = 'admin';
+const SITE_PREFIX = 'site:';
 
 const AUTHORITY_YEARS = 10;
 const LEAF_YEARS = 1;
@@ -82,6 +83,13 @@ export async function issueAdmin(authority: Authority): Promise<Identity> {
 
 /** As issueAdmin, for a key that somebody else has. */
 export const certifyAdmin = (authority: Authority, publicKey: string): Promise<string> => certify(authority, ADMIN, [], false, publicKey);
+
+/** The certificate of another site's agents: a client's only, under a name that no host can have, for the few calls between sites. */
+export const certifySite = (authority: Authority, cluster: string, publicKey: string): Promise<string> => certify(authority, `${SITE_PREFIX}${cluster}`, [], false, publicKey);
+
+export const isSite = (caller: string): boolean => caller.startsWith(SITE_PREFIX);
+/** The cluster that a site's certificate is for. */
+export const siteNamed = (caller: string): string => caller.slice(SITE_PREFIX.length);
 
 /** SHA-256 of a certificate (the first of a PEM text), base64url. */
 export const fingerprintOf = (cert: string): string => createHash('sha256').update(new X509Certificate(cert).raw).digest('base64url');

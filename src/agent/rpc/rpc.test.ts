@@ -2,20 +2,23 @@ import { X509Certificate } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { Agent, request as httpsRequest } from 'node:https';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
-import { connect as tlsConnect, type TLSSocket } from 'node:tls';
+import { connect as tlsConnect, createSecureContext, type TLSSocket } from 'node:tls';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { PgorbitError } from '../../errors.ts';
 import { type Log, silentLog } from '../../observe/log.ts';
-import type { Identity } from '../identity/ca.ts';
+import { certifySite, type Identity } from '../identity/ca.ts';
+import { makeKey, publicKeyOf } from '../identity/request.ts';
 import { testCluster } from '../testing/identities.ts';
 import { RpcClient } from './client.ts';
 import { BODY_LIMIT } from './http.ts';
 import { type Handlers, type RpcServer, startRpcServer } from './server.ts';
+import { openStream } from './stream-upgrade.ts';
 
 let h1: Identity;
 let h2: Identity;
 let admin: Identity;
 let stranger: Identity;
+let site: Identity;
 beforeAll(async () => {
   const ours = await testCluster('ours');
   const theirs = await testCluster('theirs');
@@ -23,6 +26,8 @@ beforeAll(async () => {
   h2 = await ours.host('h2');
   admin = ours.admin;
   stranger = await theirs.host('h1');
+  const key = makeKey();
+  site = { ca: ours.authority.cert, cert: await certifySite(ours.authority, 'other', publicKeyOf(key)), key };
 });
 
 const ping = { cluster: 'c', clusterId: 'ours', host: 'h1', pid: 1, version: '0' };
@@ -386,4 +391,44 @@ it('shows a new certificate from the next connection on, without a restart', asy
   await caller.call('GET /v1/ping', {});
   caller.setIdentity(await ours.host('h2'));
   expect(await caller.call('GET /v1/ping', {})).toEqual(ping);
+});
+
+it('lets another site make the calls between sites, and no others', async () => {
+  const seen: string[] = [];
+  const handlers: Handlers = {
+    'GET /v1/site': async (_request, { caller }) => {
+      seen.push(caller);
+      return { cluster: 'c', clusterId: 'ours', site: null, agents: [], addresses: [], ca: '', groups: {} };
+    },
+    'GET /v1/secrets': async () => {
+      seen.push('secrets');
+      return { secrets: null };
+    },
+    'POST /v1/site/promote': async () => {
+      seen.push('promote');
+      return { epoch: 1, points: {} };
+    },
+  };
+  const { port } = await serve(handlers);
+  const other = client(port, site);
+  expect(await other.call('GET /v1/site', { from: 'x' })).toMatchObject({ clusterId: 'ours' });
+  await expect(other.call('GET /v1/secrets', {})).rejects.toMatchObject({ code: 'permission' });
+  await expect(other.call('POST /v1/site/promote', { force: true })).rejects.toMatchObject({ code: 'permission' });
+  expect(seen).toEqual(['site:other']);
+});
+
+it('takes no stream of another site: over it goes the consensus', async () => {
+  const taken: string[] = [];
+  const server = await startRpcServer({
+    address: '127.0.0.1', port: 0, identity: h1, handlers: {}, log: silentLog(),
+    accept: (caller) => {
+      taken.push(caller);
+      return 'not now';
+    },
+  });
+  onTestFinished(() => server.close());
+  const open = (identity: Identity): Promise<unknown> => openStream({ address: '127.0.0.1', port: server.port, host: 'h1' }, createSecureContext({ ...identity, minVersion: 'TLSv1.3' }), AbortSignal.timeout(5_000));
+  await expect(open(site)).rejects.toThrow(/404/);
+  await expect(open(h2)).rejects.toThrow(/403/);
+  expect(taken).toEqual(['h2']);
 });

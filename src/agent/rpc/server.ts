@@ -6,7 +6,7 @@ import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { PgorbitError, toReport } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
 import type { CallName, Calls } from '../api.ts';
-import type { Identity } from '../identity/ca.ts';
+import { isSite, type Identity } from '../identity/ca.ts';
 import { listenError } from '../ports.ts';
 import { readRequest, sendAnswer, sendError } from './http.ts';
 import { answerUpgrade, type AcceptStream } from './stream-upgrade.ts';
@@ -21,6 +21,8 @@ export interface CallContext {
 /** Who has no certificate, and may ask for one with a token: these calls, and no others. */
 export const GUEST = '';
 const GUEST_CALLS: ReadonlySet<string> = new Set<CallName>(['GET /v1/ca', 'POST /v1/join', 'POST /v1/login']);
+/** Who has a certificate as another site's agent: these calls, and no others. */
+const SITE_CALLS: ReadonlySet<string> = new Set<CallName>(['GET /v1/site', 'POST /v1/site/certificate', 'POST /v1/site/switchover', 'POST /v1/site/detach']);
 /** What a guest may send, bytes. */
 const GUEST_LIMIT = 64 * 1024;
 
@@ -77,7 +79,11 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     options.log.debug({ err: error, peer: socket.remoteAddress }, 'refused a connection: no certificate of this cluster');
     socket.destroy();
   });
-  server.on('upgrade', (request, socket, head) => answerUpgrade(request, { socket: socket as Socket, head }, callerOf(request), options.accept));
+  server.on('upgrade', (request, socket, head) => {
+    const caller = callerOf(request);
+    // Streams are for the agents of this cluster: over them goes the consensus.
+    answerUpgrade(request, { socket: socket as Socket, head }, caller, caller !== null && isSite(caller) ? undefined : options.accept);
+  });
   // Before the server of HTTP sees the connection, so that whatever it hands on has a certificate of this cluster or none.
   server.prependListener('secureConnection', (socket) => {
     if (socket.authorized || !hasCertificate(socket)) return;
@@ -143,6 +149,7 @@ async function answer(options: RpcServerOptions, aborting: AbortController, requ
   const caller = callerOf(request) ?? (isGuest(request, name) ? GUEST : null);
   if (caller === null) return void request.socket.destroy();
   try {
+    if (isSite(caller) && !SITE_CALLS.has(name)) throw new PgorbitError('permission', `another site may not call "${name}"`);
     const handler = Object.hasOwn(options.handlers, name) ? options.handlers[name as CallName] : undefined;
     if (handler === undefined) {
       sendError(response, 404, { code: 'usage', message: `This agent does not know the call "${name}".`, hint: 'Run the same version of pgorbit on every host.' });

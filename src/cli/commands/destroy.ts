@@ -7,6 +7,7 @@ import type { Context } from '../context.ts';
 import { destroyCluster } from '../destroy.ts';
 import { takeLock } from '../lock.ts';
 import { chooseCluster } from '../plan/select.ts';
+import { takeLeave } from '../site/leave.ts';
 
 const DEFAULT_TIMEOUT_MS = 300_000;
 
@@ -19,6 +20,7 @@ export const define: Define = (command, declare) => {
     let kept: string[];
     try {
       context.background = 'What is left of the cluster is unusable: run `pgorbit destroy --yes` again to remove the rest, or `pgorbit up` to remove it and begin anew.';
+      await takeLeave(context, name);
       kept = await destroyCluster(context, name, context.deadline(DEFAULT_TIMEOUT_MS));
     } finally {
       await lock.release();

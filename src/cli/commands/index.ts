@@ -34,6 +34,7 @@ export const COMMANDS: readonly Entry[] = [
   { name: 'switchover', group: MEMBERS, summary: 'make another member the primary, in order', load: () => import('./switchover.ts') },
   { name: 'promote', group: MEMBERS, summary: 'make a member the primary after the old one died', load: () => import('./promote.ts') },
   { name: 'standby', group: MEMBERS, summary: 'copy a standby anew; have an old site follow', load: () => import('./standby.ts') },
+  { name: 'site', group: MEMBERS, summary: 'two sites: hand over, take over, part', load: () => import('./site.ts') },
   { name: 'drill', group: MEMBERS, summary: 'rehearse the promotion of a standby on a copy of it', load: () => import('./drill.ts') },
   { name: 'restart', group: MEMBERS, summary: 'restart members, replicas first, one at a time', load: () => import('./restart.ts') },
   { name: 'reload', group: CARE, summary: 'have PostgreSQL read its settings again', load: () => import('./reload.ts') },

@@ -66,6 +66,16 @@ describe('renderServerError', () => {
 });
 
 describe('renderStatus', () => {
+  it('shows of two sites which one this is, how the other is, and what is missing', () => {
+    const peer = { cluster: 'shop-b', role: 'standby' as const, epoch: 3, contactMs: 20, answers: true, writable: false };
+    const site = { role: 'primary' as const, epoch: 3, peer, handOver: null, note: null, groups: [{ name: 'main', lagBytes: 4096, position: null, timeline: null }] };
+    const shown = (patch: object): string => renderStatus({ ...statusDocument([]), site: { ...site, ...patch } }, PLAIN);
+    expect(shown({})).toContain('Site: primary, epoch 3; the other one is shop-b, standby site, which answers\n  group main: the standby site lacks 4.0 kB\n');
+    expect(shown({ handOver: 'done', role: 'standby' })).toContain('  handed over to shop-b, which has not taken it yet\n');
+    expect(shown({ note: 'the hand-over was taken back', peer: { ...peer, answers: false, contactMs: 61_000 } })).toMatch(/which does not answer since .*\n {2}the hand-over was taken back\n/);
+    expect(renderStatus(statusDocument([]), PLAIN)).not.toContain('Site');
+  });
+
   it('shows roles, lag, what is wrong and the command that mends it', () => {
     const group = groupStatus(
       'main',

@@ -8,6 +8,7 @@ import { formatBytes, formatMs } from './units.ts';
 export function renderStatus(status: StatusDocument, style: Style): string {
   const parts = [
     `Cluster ${style.bold(status.cluster)}: ${overall(status, style)}\n`,
+    siteLines(status, style),
     agentLines(status, style),
     ...status.groups.map((group) => renderGroup(group, style)),
     ...status.volumes.map((volume) => renderVolume(volume, style)),
@@ -20,6 +21,19 @@ function overall(status: StatusDocument, style: Style): string {
   if (states.has('down')) return style.red('down');
   if (states.has('degraded') || status.agents.some((agent) => agent.state === 'unreachable')) return style.yellow('degraded');
   return style.green('healthy');
+}
+
+/** Of two sites: which one this is, and how the other is. */
+function siteLines({ site }: StatusDocument, style: Style): string {
+  if (site === undefined) return '';
+  const { peer } = site;
+  const contact = peer.answers ? 'answers' : peer.contactMs === null ? style.red('has not answered yet') : style.red(`does not answer since ${formatMs(peer.contactMs)}`);
+  const there = peer.role === null ? '' : `, ${peer.role} site${peer.epoch === site.epoch || peer.epoch === null ? '' : ` of epoch ${peer.epoch}`}`;
+  const lines = [`Site: ${style.bold(site.role)}, epoch ${site.epoch}; the other one is ${peer.cluster}${there}, which ${contact}\n`];
+  if (site.handOver !== null) lines.push(`  ${style.yellow(site.handOver === 'done' ? `handed over to ${peer.cluster}, which has not taken it yet` : `handing over to ${peer.cluster}: ${site.handOver}`)}\n`);
+  if (site.note !== null) lines.push(`  ${site.note}\n`);
+  for (const { name, lagBytes } of site.groups) if (lagBytes !== null) lines.push(`  group ${name}: the standby site lacks ${formatBytes(lagBytes)}\n`);
+  return lines.join('');
 }
 
 /** Agents are worth a line only while one of them does not answer. */

@@ -1,6 +1,7 @@
 /** What a decision about a group looks at, and the few questions that every rule asks of it. */
 import type { EventDraft } from '../../observe/event.ts';
-import type { ArchiveReport, GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../model.ts';
+import type { ArchiveReport, Goal, GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../model.ts';
+import type { SiteView } from './site-view.ts';
 
 /** A report and when it came, on the decider's monotonic clock. */
 export interface Seen {
@@ -27,6 +28,8 @@ export interface DecisionInput {
   exclusiveShare: Readonly<Record<string, number>>;
   /** What the agent of the host that archives said last, while that is fresh. */
   archive?: ArchiveReport | null;
+  /** The site that the cluster is, where there is another; null: it is on its own. */
+  site: SiteView | null;
 }
 
 export interface Decision {
@@ -125,10 +128,14 @@ export function streams(context: Context, name: string): boolean {
   const report = context.report(name);
   if (report?.streamingFrom == null) return false;
   const goal = context.record.members[name]?.goal;
+  if (goal?.kind === 'follow' && goal.upstream.site !== undefined) return true;
   const followed = goal?.kind === 'follow' ? goal.upstream.member : context.record.primary;
   const upstream = followed === null ? null : context.report(followed);
   return upstream === null || upstream.followers.some((follower) => follower.name === name && (follower.term ?? context.record.term) === context.record.term);
 }
+
+/** The member of this group that the goal has followed, or null: nobody, or somebody of the other site. */
+export const followedBy = (goal: Goal | undefined): string | null => (goal?.kind === 'follow' && goal.upstream.site === undefined ? goal.upstream.member : null);
 
 /** Of two positions the one on the later timeline is ahead, as no two promotions begin the same. */
 export function comparePositions(a: WalPosition, b: WalPosition): number {

@@ -2,7 +2,8 @@
 import { Context, type Decision, type DecisionInput } from './context.ts';
 import { settleGoals } from './goals.ts';
 import { newMember } from './members.ts';
-import { RULES } from './rules.ts';
+import { rulesFor } from './rules.ts';
+import { beginStandby } from './standby-site.ts';
 import type { GroupRecord } from '../model.ts';
 
 /** A round changes one thing; a decision runs rounds until nothing changes. More than this is a rule that flaps. */
@@ -10,13 +11,15 @@ const MAX_ROUNDS = 50;
 
 export function decideGroup(input: DecisionInput): Decision {
   const context = new Context(input, input.record ?? emptyRecord(input));
-  if (input.record === null) {
+  // Nothing is made here before it is known what there is to follow.
+  if (input.record === null && input.site?.role === 'standby' && !beginStandby(context)) return { record: null, timers: {}, events: [] };
+  if (Object.keys(context.record.members).length === 0) {
     const first = Object.values(input.spec.members).find((member) => member.role === 'primary');
     if (first === undefined) throw new Error(`group ${input.spec.name} has no primary in its spec`);
     context.change({ members: { [first.name]: newMember(context, first.name) } });
   }
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const changed = RULES.some((rule) => rule.apply(context));
+    const changed = rulesFor(context).some((rule) => rule.apply(context));
     settleGoals(context);
     if (!changed) return { record: context.record, timers: context.timers, events: context.events };
   }

@@ -51,7 +51,9 @@ export function elect(context: Context): boolean {
   const set = electors(context, promotion, promised);
   if (set === null || !promotion.predecessors.every((writer) => isOver(context, writer))) return false;
   const best = set.toSorted((a, b) => comparePositions(b.position, a.position))[0];
-  if (best === undefined) return false;
+  // What the other site handed over is waited for, however long.
+  const end = context.input.site?.end ?? null;
+  if (best === undefined || (end !== null && comparePositions(best.position, end) < 0)) return false;
   // Who is down serves nobody: it becomes the primary itself, though the manifest may have left it out, or is waited for.
   const serves = context.report(best.member.name)?.ready === true;
   const candidate = serves || best.member.role !== 'replica' ? choose(context, promotion, set) : best;

@@ -5,6 +5,7 @@
 import { same } from '../../same.ts';
 import type { Context } from './context.ts';
 import { synchronousNames } from './quorum.ts';
+import { siteSlots, standbySiteGoal } from './standby-site.ts';
 import { baseOf, upstreamOf } from './source.ts';
 import type { Endpoint, Goal, MemberRecord } from '../model.ts';
 
@@ -32,22 +33,28 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   // No longer in the manifest: goes, unless it still is what everyone depends on.
   if (spec.members[member.name] === undefined && !isNeeded(context, member.name)) return { kind: 'remove' };
   // The group does not exist yet: its first member makes it.
-  if (record.systemIdentifier === null) return { kind: 'create' };
+  if (record.systemIdentifier === null) return { kind: context.input.site?.role === 'standby' ? 'stop' : 'create' };
+  // Nobody here accepts writes: one follows the other site, and the others follow that one.
+  if (record.standbySite === true) return standbySiteGoal(context, member);
   if (record.promotion !== null) {
     const { candidate, phase, predecessors, timeline, catchUp, atLeast } = record.promotion;
+    const local = spec.storage === 'local';
     // A standby has no vote: it waits on the line, as everybody does on shared storage.
     if (phase === 'promise' && member.role !== 'standby') return { kind: 'promise' };
     if (phase === 'promote' && member.name === candidate) {
       return { kind: 'promote', predecessors, synchronousNames: namesFor(context, candidate), timeline, catchUp, atLeast, slots: slots(context, candidate, candidate) };
     }
-    if (timeline !== null && predecessors.some((one) => one.member === member.name)) return { kind: 'promise' };
+    if (local && predecessors.some((one) => one.member === member.name)) return { kind: 'promise' };
     // On local storage those who promised follow the candidate at once: the first commit needs them.
-    if (timeline !== null && member.role !== 'standby') return followOf(context, member, candidate);
+    if (local && member.role !== 'standby') return followOf(context, member, candidate);
     // Whoever may have accepted writes stays down until there is a new primary to follow.
     if (predecessors.some((one) => one.member === member.name)) return { kind: 'stop' };
     // The others wait on the line: whom they will follow is not known before the promotion is done.
     return member.goal.kind === 'follow' ? member.goal : { kind: 'stop' };
   }
+  // The other site is to be primary: what this one has is written out, then its primary stops cleanly.
+  const handOver = context.input.site?.handOver ?? null;
+  if (handOver !== null && member.name === record.primary) return { kind: handOver };
   if (operation?.kind === 'switchover') {
     if (operation.step === 'checkpoint' && (member.name === operation.from || member.name === operation.to)) return { kind: 'checkpoint' };
     if (operation.step === 'stop' && member.name === operation.from) return { kind: 'stop' };
@@ -65,7 +72,7 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   return followOf(context, member, record.primary);
 }
 
-function followOf(context: Context, member: MemberRecord, primary: string): Extract<Goal, { kind: 'follow' }> {
+export function followOf(context: Context, member: MemberRecord, primary: string): Extract<Goal, { kind: 'follow' }> {
   const upstream = context.member(upstreamOf(context, member, primary));
   const kept = slots(context, member.name, primary);
   return {
@@ -101,7 +108,7 @@ function isNeeded({ record }: Context, name: string): boolean {
  * still votes. A logger's followers make theirs themselves. Beside the primary the electable ones hold what the archive
  * lacks: whoever is promoted has it.
  */
-function slots(context: Context, holder: string, primary: string): string[] {
+export function slots(context: Context, holder: string, primary: string): string[] {
   const role = context.record.members[holder]?.role;
   if (role === 'logger') return [];
   const followers = Object.values(context.record.members)
@@ -109,7 +116,7 @@ function slots(context: Context, holder: string, primary: string): string[] {
     .filter((member) => upstreamOf(context, member, primary) === holder)
     .map(({ name }) => slotName(name));
   const archived = (context.record.archive?.host ?? null) !== null && role !== 'standby';
-  return [...followers, ...(archived ? [ARCHIVE_SLOT] : [])].sort();
+  return [...followers, ...(archived ? [ARCHIVE_SLOT] : []), ...(holder === primary ? siteSlots(context) : [])].sort();
 }
 
 export function endpoint(member: MemberRecord): Endpoint {

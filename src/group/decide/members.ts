@@ -8,6 +8,9 @@ export const REJOIN_MS = 10_000;
 /** How often in a row a replica may fail its goal before it is made anew. */
 export const FAILURES_BEFORE_REBUILD = 3;
 
+/** A line between two sites is slower to come back than one between neighbours. */
+const LEADS_FACTOR = 3;
+
 /** What keeps a member from starting and is no fault of its data: other data would not start either. */
 const NOT_THE_DATA: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'port-in-use', 'permission', 'shared-memory', 'engine-missing', 'engine-failed', 'volume-full', 'locked', 'setting-refused', 'agent-failed',
@@ -131,14 +134,17 @@ export function rebuild(context: Context): boolean {
   for (const member of Object.values(record.members)) {
     const report = context.report(member.name);
     if (member.goal.kind !== 'follow' || report === null || report.incarnation !== member.incarnation) continue;
+    // What follows the other site is whole for as long as nobody there contradicts it: it may be all that is left.
+    const leads = member.goal.upstream.site !== undefined;
+    if (leads && context.input.site?.upstream?.writable !== true) continue;
     const mendable = report.error === null || !NOT_THE_DATA.has(report.error.code);
-    const patience = REJOIN_MS * 2 ** Math.min(member.rebuilds, 5);
+    const patience = (leads ? LEADS_FACTOR : 1) * REJOIN_MS * 2 ** Math.min(member.rebuilds, 5);
     const silent = context.heldFor(`silent:${member.name}:${member.incarnation}`, mendable && report.ready && !streams(context, member.name)) > patience;
     const broken = report.pid === null && mendable && report.failures >= FAILURES_BEFORE_REBUILD
       && context.heldFor(`broken:${member.name}:${member.incarnation}`, true) >= patience - REJOIN_MS;
     if (!silent && !broken) continue;
     const why = broken ? (report.error?.message ?? 'it does not start') : `it runs but has not streamed for ${Math.round(patience / 1000)} s`;
-    const ownStorage = spec.storage === 'local' || member.role === 'standby';
+    const ownStorage = spec.storage === 'local' || member.role === 'standby' || leads;
     const renewal = ownStorage && member.rebuilds === 0 ? 'rewind' : 'fresh';
     context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false, rebuilds: member.rebuilds + 1, renewal });
     context.tell({ level: 'warning', kind: 'member-rebuild', member: member.name, message: `${member.name} can't follow (${why}): it is made anew` });

@@ -52,16 +52,20 @@ export function startPromotion(context: Context, candidate: string, how: { plann
     term: record.term + 1,
     primary: null,
     promotion: {
-      phase: local && atLeast === null ? 'promise' : 'promote', candidate, timeline: local ? nextTimeline(context) : null, catchUp: null,
+      phase: local && atLeast === null ? 'promise' : 'promote', candidate, timeline: local || context.input.site !== null ? nextTimeline(context) : null, catchUp: null,
       predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how, atLeast,
     },
   });
 }
 
-/** Higher than any that was handed out or seen, as nobody would notice the difference between two of one number. */
-function nextTimeline({ record, input }: Context): number {
+/**
+ * Higher than any that was handed out or seen, as nobody would notice the difference between two of one number. Of two
+ * sites each has numbers of its own, the odd or the even ones: neither knows what the other began while they were parted.
+ */
+export function nextTimeline({ record, input }: Context): number {
   const seen = Object.values(input.seen).map(({ report }) => report.timeline ?? 1);
-  return Math.max(1, record.promotion?.timeline ?? 1, ...record.timelines.map(({ timeline }) => timeline), ...seen) + 1;
+  const next = Math.max(1, record.promotion?.timeline ?? 1, input.site?.upstream?.newest ?? 1, ...record.timelines.map(({ timeline }) => timeline), ...seen) + 1;
+  return input.site === null || next % 2 === input.site.side ? next : next + 1;
 }
 
 export function primaryDown(context: Context): boolean {
@@ -145,7 +149,7 @@ export function promotionFailed(context: Context): boolean {
   if (next === undefined) return false;
   const failed = context.member(promotion.candidate);
   const predecessors = [...promotion.predecessors, { member: failed.name, host: failed.host }].filter(({ member }) => member !== next);
-  context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, predecessors, planned: false, attempts: promotion.attempts + 1 } });
+  context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, timeline: promotion.timeline === null ? null : nextTimeline(context), predecessors, planned: false, attempts: promotion.attempts + 1 } });
   context.tell({ level: 'error', kind: 'promotion-failed', member: failed.name, message: `promoting ${failed.name} failed (${why}); ${next} is tried next` });
   return true;
 }

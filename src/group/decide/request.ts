@@ -7,6 +7,7 @@ import type { GroupRecord, OperateRequest, Operation } from '../model.ts';
 /** @returns the record that carries the request. @throws PgorbitError with why it can't be, and what can. */
 export function acceptRequest(input: DecisionInput, record: GroupRecord, request: OperateRequest, id: string): { record: GroupRecord; events: Context['events'] } {
   const context = new Context(input, record);
+  refuseForSite(context, request);
   const running = record.operation;
   if (running !== null && running.kind === 'reclone' && !running.cut) finish(context, false, `gave way to a ${request.kind}`);
   else if (running !== null) {
@@ -15,6 +16,15 @@ export function acceptRequest(input: DecisionInput, record: GroupRecord, request
   if (request.kind === 'reload') reload(context, request.members, id);
   else context.change({ operation: operationFor(context, request, id) });
   return { record: context.record, events: context.events };
+}
+
+function refuseForSite({ input, record }: Context, request: OperateRequest): void {
+  const { site } = input;
+  if (site === null || request.kind === 'reload') return;
+  if (site.handOver !== null) throw new PgorbitError('state-conflict', 'this site is handing over to the other one', { hint: 'wait for it: `pgorbit status` shows how far it is' });
+  const standby = site.role === 'standby' || record.standbySite === true;
+  if (!standby || (request.kind !== 'switchover' && request.kind !== 'promote')) return;
+  throw new PgorbitError('unsafe', `this cluster is the standby site: nobody in group ${record.group} accepts writes`, { hint: '`pgorbit site switchover` makes it the primary site; `pgorbit site promote` does after the other one was lost' });
 }
 
 /** Not an operation: agents do it at once, side by side. */

@@ -8,7 +8,15 @@ import { admit, amend, created, diverged, forget, joined, rebuild, recloneNeeded
 import { elect } from './election.ts';
 import { operationRules } from './operations.ts';
 import { primaryDown, primarySilent, promoted, promotionFailed } from './promotion.ts';
+import { demoted, leaderLost, learnTimelines, takeOverSite } from './standby-site.ts';
 import { settleVoters } from './voters.ts';
+
+/** The rules of the moment: a standby site has its own, and while a site hands over nothing new begins in its groups. */
+export function rulesFor(context: Context): readonly Rule[] {
+  const { site } = context.input;
+  if (site?.role === 'standby' || context.record.standbySite === true) return STANDBY_SITE_RULES;
+  return site?.handOver == null ? RULES : HAND_OVER_RULES;
+}
 
 export interface Rule {
   name: string;
@@ -49,3 +57,22 @@ export const RULES: Rule[] = [
   // WAL is to be archived: one host does it, from whoever has it; another one when that host is lost or can't.
   { name: 'archive', apply: archive },
 ];
+
+const named = (...names: string[]): Rule[] => RULES.filter((rule) => names.includes(rule.name));
+
+/** Of a group whose namesake on the other site accepts the writes. Nobody is elected, and nobody votes. */
+export const STANDBY_SITE_RULES: Rule[] = [
+  // The other site is the primary one: nobody here accepts writes any more.
+  { name: 'demoted', apply: demoted },
+  // This site is the primary one: the group gets a primary.
+  { name: 'take-over-site', apply: takeOverSite },
+  ...named('admit', 'amend', 'forget'),
+  // The other site has begun timelines since.
+  { name: 'timelines', apply: learnTimelines },
+  // The member that follows the other site is lost: another does.
+  { name: 'leader-lost', apply: leaderLost },
+  ...named('joined', 'diverged', 'rebuild', 'restart', 'reclone'),
+];
+
+/** A promotion that is under way comes to its end; nothing is restarted, and nobody takes over. */
+const HAND_OVER_RULES: Rule[] = named('created', 'amend', 'forget', 'elect', 'promoted', 'promotion-failed', 'joined', 'diverged');

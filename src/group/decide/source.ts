@@ -1,5 +1,5 @@
 /** Whom a member takes its WAL from. Pure. */
-import { isElectable, isIn, lsnNumber, positionOf, streams, type Context } from './context.ts';
+import { followedBy, isElectable, isIn, lsnNumber, positionOf, streams, type Context } from './context.ts';
 import type { MemberRecord, Role } from '../model.ts';
 
 /** How long a standby's source may be unwell before the standby turns to the primary. */
@@ -16,7 +16,7 @@ const ROLES: ReadonlySet<string> = new Set<Role>(['replica', 'logger', 'standby'
  * the primary was when it came, and purges.
  */
 export function upstreamOf(context: Context, member: MemberRecord, primary: string): string {
-  const present = member.goal.kind === 'follow' ? member.goal.upstream.member : null;
+  const present = followedBy(member.goal);
   const found = sources(context, member).filter((name) => name !== primary).map((name) => {
     const reaching = reaches(context, name, member);
     const well = isWell(context, name) && reaching !== 'no';
@@ -43,8 +43,7 @@ function follows(context: Context, name: string, source: string): boolean {
   for (let at: string | undefined = name; at !== undefined && !seen.has(at);) {
     if (at === source) return true;
     seen.add(at);
-    const goal: MemberRecord['goal'] | undefined = context.record.members[at]?.goal;
-    at = goal?.kind === 'follow' ? goal.upstream.member : undefined;
+    at = followedBy(context.record.members[at]?.goal) ?? undefined;
   }
   return false;
 }

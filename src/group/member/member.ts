@@ -36,6 +36,7 @@ import { processKey, readPromotionAsked, readRuntime, writePromotionAsked, write
 import { sameSlots } from './slots.ts';
 import { slotName } from '../decide/goals.ts';
 import { asides } from './steps/clear.ts';
+import { forgetReserved } from './steps/reserve-timelines.ts';
 import { beginOf, positionOnDisk } from './steps/wal-end.ts';
 import { formatLsn } from '../../wal/lsn.ts';
 import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument, WalPosition } from '../model.ts';
@@ -49,6 +50,8 @@ export interface MemberEnvironment {
   tell: (event: EventDraft) => void;
   /** The agent may believe that nobody else was promoted, as the leading agent has lately taken its report. */
   leased: () => boolean;
+  /** Another site is the primary one by now, as this agent has heard from it. */
+  superseded: () => boolean;
   /** The agent knows the cluster's documents as they are, not only as they were when it ended. */
   current: () => boolean;
   /** Something changed that the runner should look at. */
@@ -163,7 +166,7 @@ export class Member {
       promisedTerm: promise.term,
       promised: promise.position === null ? null : { term: promise.term, ...promise.position },
       current: this.environment.current(),
-      leased: !this.#needsLease() || this.environment.leased(),
+      leased: this.mayWrite(),
       promotionAsked: this.postmaster !== null && (await readPromotionAsked(place.homeDir)) === processKey(this.postmaster.id),
       rewindFailed: this.rewindFailedFor === this.orders.record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
@@ -173,6 +176,11 @@ export class Member {
   /** On shared storage the fence stops an old primary; on storage of its own nobody else can. */
   #needsLease(): boolean {
     return this.place.dirOf === null && this.orders.spec.withoutMajority === 'stop';
+  }
+
+  /** Nobody else may have been promoted, here or on another site. */
+  mayWrite(): boolean {
+    return !this.environment.superseded() && (!this.#needsLease() || this.environment.leased());
   }
 
   async #readTimelineBegin(timeline: number): Promise<void> {
@@ -350,7 +358,10 @@ export class Member {
   async start(as: 'primary' | 'standby'): Promise<void> {
     const { place, environment, orders } = this;
     await this.prepareHome();
-    if (as === 'standby') await this.becomeStandby();
+    if (as === 'standby') {
+      await forgetReserved(place.dataDir);
+      await this.becomeStandby();
+    }
     const configured = await this.writeConfiguration(as === 'standby');
     const cgroup = await openCgroup(place.cgroupOf(place.member));
     const me = await this.#owner(process.pid);
@@ -408,8 +419,9 @@ export class Member {
 
   /** A start that was decided before this agent stood still: another may have been promoted meanwhile. */
   #refuseUnleased(as: 'primary' | 'standby', goal: Goal): void {
-    if (as === 'standby' || goal.kind === 'create' || !this.#needsLease() || this.environment.leased()) return;
-    throw new PgorbitError('unsafe', `${this.place.member} does not accept writes: the agents' majority is out of reach, so that another may have been promoted`);
+    if (as === 'standby' || goal.kind === 'create' || this.mayWrite()) return;
+    const why = this.environment.superseded() ? 'the other site is the primary one now' : "the agents' majority is out of reach, so that another may have been promoted";
+    throw new PgorbitError('unsafe', `${this.place.member} does not accept writes: ${why}`);
   }
 
   /** @returns true when it is down; false while a smart stop still waits for clients. */

@@ -36,7 +36,10 @@ export interface Facts {
   promised: { term: number; timeline: number; lsn: string } | null;
   /** The orders are the newest that a majority of the agents knows of, or were so since the agent began. */
   current: boolean;
-  /** The agent may believe that nobody else was promoted; always true where no lease is needed. */
+  /**
+   * The agent may believe that nobody else was promoted: always true where no lease is needed, and never where another
+   * site is the primary one by now.
+   */
   leased: boolean;
   /** This very postmaster was asked to promote: it may accept writes at any moment, whatever it says now. */
   promotionAsked: boolean;

@@ -37,7 +37,7 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
     case 'attach': {
       if (orders.goal.kind !== 'follow') throw new PgorbitError('internal', `${member.place.member} attaches without a goal to follow`);
       const order = { goal: orders.goal, incarnation: orders.record.incarnation, term: orders.term, checkpoint: orders.spec.checkpoint, rate: orders.spec.members[member.place.member]?.rate ?? null };
-      const times = member.place.dirOf === null ? await attachByCopy(member, volume, order, signal) : await attach(member, volume, order, signal);
+      const times = member.place.dirOf === null || orders.goal.upstream.site !== undefined ? await attachByCopy(member, volume, order, signal) : await attach(member, volume, order, signal);
       return { ...times, at: performance.now() };
     }
     case 'rewind':

@@ -38,6 +38,7 @@ export class Scene {
   timers: DecisionInput['timers'] = {};
   shares: Record<string, number> = {};
   archive: ArchiveReport | null = null;
+  site: DecisionInput['site'] = null;
   events: string[] = [];
   /** What the followers have flushed, as the primary sees it. */
   flush: string | null = null;
@@ -63,7 +64,7 @@ export class Scene {
     const seen: Record<string, Seen> = { ...this.#quiet, ...Object.fromEntries(
       Object.entries(this.reports).map(([name, report]) => [name, { report: { ...report, followers: followersOf(report.inRecovery === false ? null : name) }, at: this.now }]),
     ) };
-    return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, leaderFor: 100_000, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares, archive: this.archive };
+    return { spec: this.spec, record: this.record, seen, now: this.now, timers: this.timers, leaderFor: 100_000, addresses: { h1: '127.0.0.1' }, exclusiveShare: this.shares, archive: this.archive, site: this.site };
   }
 
   report(name: string, patch: Partial<MemberReport>): this {

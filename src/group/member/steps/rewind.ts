@@ -3,6 +3,7 @@ import { rewind } from '../../../engine/rewind/rewind.ts';
 import { PgorbitError, toReport } from '../../../errors.ts';
 import type { Member } from '../member.ts';
 import { closeRestore } from '../restore.ts';
+import type { Endpoint } from '../../model.ts';
 import { makeSlot } from '../slots.ts';
 
 /**
@@ -13,14 +14,15 @@ export async function rewindMember(member: Member, signal: AbortSignal): Promise
   const { place, orders, environment } = member;
   const { goal, record, term } = orders;
   if (goal.kind !== 'follow') throw new PgorbitError('internal', `${place.member} is rewound without anybody to follow`);
-  member.nowDoing(`rewinding to ${goal.upstream.member}`);
+  const from = goal.rewindFrom ?? goal.upstream;
+  member.nowDoing(`rewinding to ${nameOf(from)}`);
   const started = performance.now();
-  const source = member.connect(goal.upstream);
+  const source = member.connect(from);
   try {
-    await makeSlot(source, goal.slot);
+    if (from === goal.upstream) await makeSlot(source, goal.slot);
     const { how, fork, bytes, files } = await rewind({
-      dataDir: place.dataDir, source, sourceName: goal.upstream.member, owner: environment.user, signal,
-      onProgress: ({ done, total }) => member.nowDoing(`rewinding to ${goal.upstream.member}: ${Math.floor((100 * done) / Math.max(1, total))} %`),
+      dataDir: place.dataDir, source, sourceName: nameOf(from), owner: environment.user, signal,
+      onProgress: ({ done, total }) => member.nowDoing(`rewinding to ${nameOf(from)}: ${Math.floor((100 * done) / Math.max(1, total))} %`),
       beforeWriting: () => member.writeMarker(0, term),
     });
     await closeRestore(place.homeDir);
@@ -36,3 +38,6 @@ export async function rewindMember(member: Member, signal: AbortSignal): Promise
     await source.close();
   }
 }
+
+/** As messages name it: `n1`, or `a/n1` of the other site a. */
+export const nameOf = ({ site, member }: Endpoint): string => (site === undefined ? member : `${site}/${member}`);

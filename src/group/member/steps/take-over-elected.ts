@@ -2,18 +2,15 @@
  * Becoming the primary on local storage, once the voters have promised and this member was chosen. It fetches what
  * somebody else has more, lets go of everybody, and accepts writes on the timeline that was handed out for this term.
  */
-import { access, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { giveTo } from '../../../engine/osuser.ts';
 import { PgorbitError } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
-import { historyFileName } from '../../../wal/history.ts';
 import { parseLsn } from '../../../wal/lsn.ts';
 import type { CatchUp, Goal, WalPosition } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { syncSlots } from '../slots.ts';
 import { cutUpstream, positionOf } from './promise.ts';
 import { promote } from './promote.ts';
+import { reserveTimelines } from './reserve-timelines.ts';
 
 type Promote = Extract<Goal, { kind: 'promote' }>;
 
@@ -38,7 +35,7 @@ export async function takeOverElected(member: Member, goal: Promote, term: numbe
   await reserveTimelines(member, goal.timeline);
   const promoting = performance.now();
   signal.throwIfAborted();
-  if (!member.environment.leased()) {
+  if (!member.environment.leased() || member.environment.superseded()) {
     throw new PgorbitError('unsafe', `${member.place.member} is not promoted: the agents' majority is out of reach, so that another may have been chosen`);
   }
   await member.markTerm(term);
@@ -77,21 +74,6 @@ async function catchUp(member: Member, target: CatchUp, term: number, signal: Ab
     }
     last = now;
     await sleep(POLL_MS, signal);
-  }
-}
-
-/**
- * PostgreSQL begins the first timeline for which it finds no history file (findNewestTimeLine in timeline.c). A candidate
- * that was given up may have begun one that nobody here has heard of: its number is passed over by a file without an
- * ancestor, which no standby ever takes for a continuation.
- */
-async function reserveTimelines(member: Member, wanted: number | null): Promise<void> {
-  const present = member.observation?.timeline ?? 1;
-  for (let timeline = present + 1; wanted !== null && timeline < wanted; timeline += 1) {
-    const file = join(member.place.dataDir, 'pg_wal', historyFileName(timeline));
-    if (await access(file).then(() => true, () => false)) continue;
-    await writeFile(file, '# Passed over by pgorbit: begun, if at all, by a candidate that was given up.\n', { mode: 0o600 });
-    await giveTo(file, member.environment.user);
   }
 }
 

@@ -20,6 +20,7 @@ import type { Goal } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { closeRestore, openRestore } from '../restore.ts';
 import { promote } from './promote.ts';
+import { reserveTimelines } from './reserve-timelines.ts';
 import { beginOf, timelinesOf } from './wal-end.ts';
 
 /** Replay that stands still for this long while WAL is missing has failed. */
@@ -47,6 +48,8 @@ export async function takeOver(member: Member, goal: Extract<Goal, { kind: 'prom
   member.nowDoing('promoting');
   // The last moment to heed an order that superseded this one.
   signal.throwIfAborted();
+  if (member.environment.superseded()) throw new PgorbitError('unsafe', `${member.place.member} is not promoted: the other site is the primary one now`);
+  await reserveTimelines(member, goal.timeline);
   // First the mark: whoever finds it on data that accept writes knows that everything was replayed before.
   await member.markTerm(term);
   await promote(member, signal);
