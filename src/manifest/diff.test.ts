@@ -138,6 +138,14 @@ describe('what cannot be done in place is refused', () => {
     expect(lines(demo(version(18)), demo(), 18)).toEqual([]);
   });
 
+  it('a cluster begins as a standby of another, or never becomes one; to leave that out later is free', () => {
+    const of = (name: string): Edit => (s) => void (s.standbyOf = name);
+    expect(refused(of('shop'))).toMatch(/standby_of none → shop/);
+    expect(refused(of('shop'), of('store'))).toMatch(/standby_of store → shop/);
+    expect(lines(demo(of('shop')), demo())).toEqual([]);
+    expect(lines(demo(of('shop')), demo(of('shop')))).toEqual([]);
+  });
+
   it('says why and what to do', () => {
     expect(lines(demo(), demo((s) => (s.groups['main']!.members['n2']!.host = 'h3')))).toEqual([
       '~ member n2: host h2 → h3 (refused)', '    a member stays on its host', '    instead: put `host: h2` back, add a member of another name on h3, and remove n2 when that one streams',

@@ -213,6 +213,14 @@ describe('what is shipped', () => {
     ]);
   });
 
+  it('examples/site-b.yaml loads: a cluster that begins as a standby of another', () => {
+    const spec = load(readFileSync(new URL('examples/site-b.yaml', root), 'utf8'));
+    expect(spec).toMatchObject({ cluster: 'three-b', standbyOf: 'three' });
+    expect(load(readFileSync(new URL('examples/three-node.yaml', root), 'utf8'))).not.toHaveProperty('standbyOf');
+    const itself = loadManifest(readFileSync(new URL('examples/site-b.yaml', root), 'utf8').replace('standby_of: three', 'standby_of: three-b'), { file: 'x', baseDir: '/' });
+    expect(itself).toMatchObject({ ok: false, errors: [{ key: 'standby_of', message: 'a cluster is no standby of itself' }] });
+  });
+
   it('examples/three-node.yaml loads: three voters on three hosts, two with data', () => {
     const spec = load(readFileSync(new URL('examples/three-node.yaml', root), 'utf8'));
     expect(spec.groups['main']).toMatchObject({ storage: 'local', volume: null, commit: 'quorum' });
