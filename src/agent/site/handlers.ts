@@ -6,6 +6,7 @@ import { isSilence } from './peer-line.ts';
 import type { CallContext, Handlers } from '../rpc/server.ts';
 import { PgorbitError } from '../../errors.ts';
 import { SqlSession } from '../../engine/sql.ts';
+import { NEWEST_TIMELINE } from '../../group/member/observe.ts';
 import type { RecoveryPoint } from '../../group/member/parted.ts';
 import { sleep } from '../../lifecycle.ts';
 import { changeDocument } from '../../state/change.ts';
@@ -154,7 +155,7 @@ async function pointOf(session: SqlSession, signal: AbortSignal): Promise<Recove
   const end = performance.now() + REPLAY_MS;
   for (;;) {
     const rows = await session.query<{ timeline: number; replayed: string; received: string | null; time: string | null }>(
-      `select (select timeline_id from pg_control_checkpoint()) as timeline, coalesce(pg_last_wal_replay_lsn(), pg_current_wal_lsn())::text as replayed, pg_last_wal_receive_lsn()::text as received,
+      `select ${NEWEST_TIMELINE} as timeline, coalesce(pg_last_wal_replay_lsn(), pg_current_wal_lsn())::text as replayed, pg_last_wal_receive_lsn()::text as received,
         to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time`,
     );
     const row = rows[0];

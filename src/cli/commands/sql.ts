@@ -26,9 +26,9 @@ export const define: Define = (command, declare) => {
   declare<Options>(command, "pgorbit sql -c 'select * from pg_stat_replication'\npgorbit sql --member n2 < report.sql", async (context, _operands, options) => {
     const texts = options.command ?? splitStatements(await readInput(context));
     await withCluster(context, async (cluster) => {
-      const { groups } = await cluster.call('GET /v1/status', {}, { signal: context.signal });
+      const { groups, site } = await cluster.call('GET /v1/status', {}, { signal: context.signal });
       const session = await openSql({
-        member: options.member === undefined ? primaryIn(groups, options.group) : answering(chooseMember(groups, options.member).member),
+        member: options.member === undefined ? primaryIn(groups, options.group, site?.role === 'standby' ? site.peer.cluster : null) : answering(chooseMember(groups, options.member).member),
         account: (await fetchSecrets(cluster)).superuser,
         database: options.db ?? 'postgres',
         timeoutMs: context.timeoutMs,
@@ -67,11 +67,13 @@ function plain(result: ResultTable): object {
   return { command: result.tag, rowCount: result.rowCount, columns: result.fields.map((field) => field.name), rows: result.rows };
 }
 
-function primaryIn(groups: readonly { name: string; primary: string | null; members: (Place & { name: string })[] }[], wanted: string | undefined): Place {
+/** @param otherSite the cluster of which this one is the standby site, or null */
+function primaryIn(groups: readonly { name: string; primary: string | null; members: (Place & { name: string })[] }[], wanted: string | undefined, otherSite: string | null): Place {
   const name = chooseGroup(groups.map((group) => group.name), wanted);
   const group = groups.find((one) => one.name === name);
   const primary = group?.members.find((member) => member.name === group.primary);
   if (primary !== undefined) return primary;
+  if (otherSite !== null) throw new PgorbitError('operation-failed', `this is the standby site of ${otherSite}: nothing can be written here`, { hint: `--cluster ${otherSite} runs it there; --member reads here` });
   throw new PgorbitError('operation-failed', `group ${name} has no primary just now`, { hint: 'see `pgorbit status`; --member runs it on a replica' });
 }
 

@@ -23,6 +23,10 @@ export interface Observation {
   pendingRestart: string[];
 }
 
+/** The newest timeline that a server in recovery has WAL of: pg_control names an older one until the next restartpoint. */
+export const NEWEST_TIMELINE = `coalesce((select max(('x' || substr(name, 1, 8))::bit(32)::int) from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'),
+                  (select timeline_id from pg_control_checkpoint()))`;
+
 /**
  * Functions of "System Administration Functions" and views of "The Cumulative Statistics System" in PostgreSQL's
  * manual. pg_walfile_name() raises an error in recovery, hence the CASE; pg_control_checkpoint() still names the old
@@ -34,8 +38,7 @@ const FACTS = `
 select r.recovery as "inRecovery",
   case when r.recovery
     then coalesce((select received_tli from pg_stat_wal_receiver where status = 'streaming'),
-                  (select max(('x' || substr(name, 1, 8))::bit(32)::int) from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'),
-                  (select timeline_id from pg_control_checkpoint()))
+                  ${NEWEST_TIMELINE})
     else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end as timeline,
   (case when r.recovery then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)::text as lsn,
   (case when r.recovery then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) end)::text as received,
