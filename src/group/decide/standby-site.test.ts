@@ -198,6 +198,18 @@ describe('a group whose site becomes the primary one', () => {
     expect(scene.decide()).toMatchObject({ promotion: { phase: 'promote', candidate: 'n3', catchUp: null } });
   });
 
+  test('of a quorum has all voters that keep up before its first commit; none by force, lest it wait for the dead', () => {
+    for (const end of [{ timeline: 1, lsn: '0/100' }, null]) {
+      const scene = standby();
+      scene.spec = { ...scene.spec, storage: 'local', volume: null, commit: 'quorum' };
+      Object.assign(scene.cascades, { n2: 'n1', n3: 'n1' });
+      scene.report('n3', down(true));
+      scene.site = taking({ end });
+      expect(scene.decide().voters).toEqual(end === null ? [] : ['n1', 'n2']);
+      if (end !== null) expect(scene.member('n1').goal).toMatchObject({ synchronousNames: 'ANY 1 ("n2@3")' });
+    }
+  });
+
   test('on local storage, promoted by force, takes who has most', () => {
     const scene = standby();
     scene.spec = { ...scene.spec, storage: 'local', volume: null };

@@ -2,7 +2,7 @@
  * A group on a standby site: one member leads and follows the other site, the others follow it. Nothing is acknowledged
  * here, so that nobody is elected, nobody votes, and a leader that is lost is replaced without more ado.
  */
-import { candidates, comparePositions, positionOf, type Context } from './context.ts';
+import { candidates, comparePositions, isIn, positionOf, streams, type Context } from './context.ts';
 import { finish } from './finish.ts';
 import { followOf, slots } from './goals.ts';
 import { newMember } from './members.ts';
@@ -60,7 +60,7 @@ export function takeOverSite(context: Context): boolean {
   if (record.operation !== null) finish(context, false, 'interrupted: this site becomes the primary one');
   const { standbySite: _standbySite, ...plain } = context.record;
   context.record = {
-    ...plain, term: record.term + 1, primary: null,
+    ...plain, term: record.term + 1, primary: null, voters: end === null ? [] : firstVoters(context, candidate),
     promotion: {
       // Where it is known that this one has everything nobody need be asked.
       phase: local && end === null ? 'promise' : 'promote', candidate, timeline: nextTimeline(context), catchUp: null, atLeast: local ? end : null, predecessors: [],
@@ -69,6 +69,17 @@ export function takeOverSite(context: Context): boolean {
   };
   context.tell({ level: 'info', kind: 'site-promotion', member: candidate, message: `this site is the primary one: group ${record.group} gets a primary in term ${context.record.term}` });
   return true;
+}
+
+/**
+ * Nothing was ever acknowledged under the votes of a standby site, so that all who keep up may vote from its first commit
+ * on. After a loss of the other site nobody waits for anybody: there the voters come one by one.
+ */
+function firstVoters(context: Context, candidate: string): string[] {
+  const { record, spec } = context;
+  if (spec.commit !== 'quorum') return [];
+  const follows = ({ name, role, joined }: MemberRecord): boolean => role !== 'standby' && joined && isIn(context, name) && context.report(name) !== null && streams(context, name);
+  return Object.values(record.members).filter((member) => member.name === candidate || follows(member)).map(({ name }) => name).sort();
 }
 
 /**
