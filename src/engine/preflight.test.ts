@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,12 +27,15 @@ const plan = () => ({
 
 /** The parent becomes a program that never waits for the child that its shell had started. */
 async function makeZombie(): Promise<number> {
-  const parent = spawn('/bin/sh', ['-c', 'sleep 0.05 & exec sleep 60'], { stdio: 'ignore' });
+  const parent = spawn('/bin/sh', ['-c', 'sleep 60 & exec sleep 61'], { stdio: 'ignore' });
   running.push(parent);
-  await expect.poll(() => childrenOf(parent.pid ?? 0).length).toBe(1);
-  const [child] = childrenOf(parent.pid ?? 0);
-  await expect.poll(() => isZombie(child ?? 0)).toBe(true);
-  return child ?? 0;
+  const pid = parent.pid ?? 0;
+  await expect.poll(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toMatch(/^sleep\0/);
+  const [child] = childrenOf(pid);
+  if (child === undefined) throw new Error('the shell started no child');
+  process.kill(child, 'SIGKILL');
+  await expect.poll(() => isZombie(child)).toBe(true);
+  return child;
 }
 
 it('clears the locks of a postmaster that is a zombie, and leaves those of a living one', async () => {
