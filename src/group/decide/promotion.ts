@@ -11,7 +11,7 @@ const ATTEMPT_LIMIT_MS = 10_000;
 /** How often in a row a candidate may fail. */
 const FAILURES_BEFORE_NEXT = 2;
 /** A standby asks its upstream for a sign of life after half of wal_receiver_timeout without one. */
-const HEARD_MS = 2_000;
+export const HEARD_MS = 2_000;
 /** Switch points that are remembered, for members that come back late. */
 const TIMELINES_KEPT = 50;
 /** How long a dead primary's agent may take to read its pg_control. */

@@ -1,5 +1,6 @@
 /** A member that holds data, run by the loop: its postgres. */
 import { ARCHIVE_SLOT } from '../decide/goals.ts';
+import { HEARD_MS } from '../decide/promotion.ts';
 import type { MemberReport } from '../model.ts';
 import { MemberLoop, WAITING_MS, type Rest } from './loop.ts';
 import { Member, type MemberEnvironment, type Orders } from './member.ts';
@@ -96,7 +97,8 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
         message: `${member.place.member} attached in ${seconds(checkpoint + clone + started)}: checkpoint ${seconds(checkpoint)}, clone ${seconds(clone)}, start and catch-up ${seconds(started)}`,
       });
     }
-    return IDLE_MS;
+    // The decider counts on what this member hears: it learns of a silence when that is long enough, not two seconds later.
+    return Math.min(IDLE_MS, Math.max(WAITING_MS, HEARD_MS - (member.observation.heardMs ?? 0)));
   }
 }
 
