@@ -89,7 +89,7 @@ function switchover(context: Context, operation: Of<'switchover'>): boolean {
 /** Where the WAL of the stopped primary ends, if that is all that has to be known: local storage, and `to` may be elected. */
 function endOf({ record, spec }: Context, to: string, from: MemberReport): WalPosition | null {
   const votes = record.voters.length === 0 || (record.voters.includes(to) && record.voterChange === null);
-  return spec.storage === 'local' && votes && from.cleanStop === true && from.goalTerm === record.term ? from.stoppedAt : null;
+  return spec.storage === 'local' && votes && from.goalTerm === record.term ? from.stoppedAt : null;
 }
 
 function promote(context: Context, operation: Of<'promote'>): boolean {

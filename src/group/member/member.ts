@@ -37,9 +37,10 @@ import { sameSlots } from './slots.ts';
 import { slotName } from '../decide/goals.ts';
 import { asides } from './steps/clear.ts';
 import { forgetReserved } from './steps/reserve-timelines.ts';
-import { beginOf, positionOnDisk } from './steps/wal-end.ts';
+import { beginOf } from './steps/wal-end.ts';
+import { howItStopped } from './stopped.ts';
 import { formatLsn } from '../../wal/lsn.ts';
-import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument, WalPosition } from '../model.ts';
+import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument } from '../model.ts';
 
 export interface MemberEnvironment {
   user: OsUser | null;
@@ -143,15 +144,16 @@ export class Member {
     const primary = observation?.inRecovery === false;
     if (primary && this.timelineBegin?.timeline !== observation.timeline) await this.#readTimelineBegin(observation.timeline);
     const promise = await readPromise(place.homeDir);
+    const stopped = process === 'none' && whole !== null ? await howItStopped(place.dataDir, goal.kind === 'stop', this.environment.log) : null;
     if (primary && !this.#accounts) this.#accounts = await accountsExist(this.sql(), this.environment.secrets);
     return {
       data: whole === null ? null : {
         incarnation: whole.incarnation,
         term: whole.term,
         standbySignal: await exists(join(place.dataDir, 'standby.signal')),
-        cleanStop: process === 'none' ? await this.#cleanStop() : null,
+        cleanStop: stopped?.clean ?? null,
       },
-      stoppedAt: process === 'none' && whole !== null && goal.kind === 'stop' ? await this.#stoppedAt() : null,
+      stoppedAt: stopped?.end ?? null,
       debris: holding.kind !== 'nothing' && whole === null,
       aside: goal.kind === 'remove' && (await asides(place)).length > 0,
       fencedTerm: holding.kind === 'nothing' ? null : await readFenced(place.dir),
@@ -215,22 +217,6 @@ export class Member {
       this.#pending = { at: performance.now(), names: await pendingRestart(this.sql()) };
     }
     return this.#pending.names;
-  }
-
-  async #cleanStop(): Promise<boolean | null> {
-    try {
-      const { state } = await readControlFile(this.place.dataDir);
-      return state === 'shut down' || state === 'shut down in recovery';
-    } catch (error) {
-      this.environment.log.warn({ err: error }, 'pg_control cannot be read');
-      return null;
-    }
-  }
-
-  /** Only a primary writes a shutdown checkpoint: it is the last record, and in the control file. */
-  async #stoppedAt(): Promise<WalPosition | null> {
-    const { state } = await readControlFile(this.place.dataDir);
-    return state === 'shut down' ? await positionOnDisk(this.place.dataDir, null, new AbortController().signal) : null;
   }
 
   /** The agent's own connection to this member: to where it listens, which orders may be about to change. */

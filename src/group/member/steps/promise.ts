@@ -8,11 +8,11 @@ import { readControlFile } from '../../../engine/control.ts';
 import { sendSignal } from '../../../engine/proc.ts';
 import { PgorbitError } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
-import type { Goal, WalPosition } from '../../model.ts';
+import type { Goal } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { holdingOf } from '../place.ts';
 import { savePromise } from '../promises.ts';
-import { positionOnDisk } from './wal-end.ts';
+import { positionOfStandby, positionOnDisk } from './wal-end.ts';
 
 const POLL_MS = 5;
 /** How long the server may take to know its configuration, and its receiver to end. */
@@ -34,16 +34,10 @@ export async function promise(member: Member, term: number, signal: AbortSignal)
     await member.writeConfiguration(control.state !== 'shut down' && control.state !== 'in production');
   } else {
     await cutUpstream(member, member.orders.goal, signal);
-    await savePromise(homeDir, { term, position: await positionOf(member, signal) });
+    await savePromise(homeDir, { term, position: await positionOfStandby(member, signal) });
     return;
   }
   await savePromise(homeDir, { term, position: await positionOnDisk(dataDir, null, signal) });
-}
-
-/** The end of the WAL of a standby that runs and receives nothing. */
-export async function positionOf(member: Member, signal: AbortSignal): Promise<WalPosition> {
-  const rows = await member.sql().query<{ lsn: string | null }>('select pg_last_wal_replay_lsn()::text as lsn');
-  return positionOnDisk(member.place.dataDir, rows[0]?.lsn ?? null, signal);
 }
 
 /**

@@ -8,9 +8,10 @@ import { parseLsn } from '../../../wal/lsn.ts';
 import type { CatchUp, Goal, WalPosition } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { syncSlots } from '../slots.ts';
-import { cutUpstream, positionOf } from './promise.ts';
+import { cutUpstream } from './promise.ts';
 import { promote } from './promote.ts';
 import { reserveTimelines } from './reserve-timelines.ts';
+import { positionOfStandby } from './wal-end.ts';
 
 type Promote = Extract<Goal, { kind: 'promote' }>;
 
@@ -51,7 +52,7 @@ async function isPrepared(member: Member, goal: Promote): Promise<boolean> {
 
 /** A primary that stops waits for its standbys, but not for one that is not connected at that moment. */
 async function mustHave(member: Member, end: WalPosition, signal: AbortSignal): Promise<void> {
-  const { timeline, lsn } = await positionOf(member, signal);
+  const { timeline, lsn } = await positionOfStandby(member, signal);
   if (timeline === end.timeline && parseLsn(lsn) >= parseLsn(end.lsn)) return;
   throw new PgorbitError('unsafe', `${member.place.member} has WAL up to ${lsn} of timeline ${timeline}, and the primary was stopped at ${end.lsn} of timeline ${end.timeline}: it can't be promoted without the rest`);
 }

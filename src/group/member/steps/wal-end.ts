@@ -7,6 +7,8 @@ import { readHistory } from '../../../wal/files.ts';
 import { timelineSpans } from '../../../wal/history.ts';
 import { formatLsn, parseLsn, parseSegmentName, type Lsn } from '../../../wal/lsn.ts';
 import { findWalEnd } from '../../../wal/scan.ts';
+import type { WalPosition } from '../../model.ts';
+import type { Member } from '../member.ts';
 
 /** The timelines that a folder holds segments of, the newest first. A server writes only to its newest. */
 export async function timelinesOf(walDir: string, segmentSize: number): Promise<number[]> {
@@ -29,7 +31,7 @@ export async function beginOf(walDir: string, timeline: number): Promise<Lsn> {
  * receiver's position starts again at the segment's beginning with every connection, while the bytes are still there.
  * @param replayed a record's boundary that is known to be there; null: from the redo point on.
  */
-export async function positionOnDisk(dataDir: string, replayed: string | null, signal: AbortSignal): Promise<{ timeline: number; lsn: string }> {
+export async function positionOnDisk(dataDir: string, replayed: string | null, signal: AbortSignal): Promise<WalPosition> {
   const control = await readControlFile(dataDir);
   const walDir = join(dataDir, 'pg_wal');
   const from = parseLsn(replayed ?? control.redo);
@@ -43,4 +45,10 @@ export async function positionOnDisk(dataDir: string, replayed: string | null, s
     if (found.end > begin || timeline === timelines.at(-1)) return { timeline, lsn: formatLsn(found.end > from ? found.end : from) };
   }
   throw new PgorbitError('wal-invalid', `${walDir} holds no valid WAL from ${formatLsn(from)} on`);
+}
+
+/** The end of the WAL of a standby that runs; what it receives in that moment may come on top. */
+export async function positionOfStandby(member: Member, signal: AbortSignal): Promise<WalPosition> {
+  const rows = await member.sql().query<{ lsn: string | null }>('select pg_last_wal_replay_lsn()::text as lsn');
+  return positionOnDisk(member.place.dataDir, rows[0]?.lsn ?? null, signal);
 }
