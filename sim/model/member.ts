@@ -3,7 +3,7 @@ import type { Orders } from '../../src/group/member/member.ts';
 import type { Facts } from '../../src/group/member/next-step.ts';
 import type { Observation } from '../../src/group/member/observe.ts';
 import { sameSlots } from '../../src/group/member/slots.ts';
-import type { Goal, GroupSpec } from '../../src/group/model.ts';
+import type { Goal } from '../../src/group/model.ts';
 import { sleep, type SimSignal, SimBell, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
 import { ASIDE, type Data, type Folder, type Home } from '../world/disks.ts';
@@ -35,7 +35,6 @@ export class ModelMember {
   readonly #wake: () => void;
   readonly #progressed: () => void;
   #configuredAs: string | null = null;
-  #rendered: { goal: Goal; spec: GroupSpec; text: string } | null = null;
   #reloadedFor = -1;
 
   constructor(agent: ModelAgent, name: string, orders: Orders, wake: () => void, progressed: () => void) {
@@ -176,15 +175,11 @@ export class ModelMember {
 
   configuration(goal: Goal = this.orders.goal): string {
     if (goal.kind === 'checkpoint' || goal.kind === 'drain' || goal.kind === 'stop') return this.folder?.data?.conf ?? '';
-    const { spec } = this.orders;
-    if (this.#rendered?.goal === goal && this.#rendered.spec === spec) return this.#rendered.text;
-    const idle: Conf = { ...NO_CONF, synchronousNames: spec.commit === 'quorum' ? NOBODY : '' };
+    const idle: Conf = { ...NO_CONF, synchronousNames: this.orders.spec.commit === 'quorum' ? NOBODY : '' };
     const conf: Conf = goal.kind === 'follow'
       ? { ...idle, synchronousNames: goal.synchronousNames ?? idle.synchronousNames, upstream: goal.upstream.port, slot: goal.slot, name: goal.name }
       : 'synchronousNames' in goal ? { ...NO_CONF, synchronousNames: goal.synchronousNames } : idle;
-    const text = JSON.stringify(conf);
-    this.#rendered = { goal, spec, text };
-    return text;
+    return JSON.stringify(conf);
   }
 
   // ------------------------------------------------------------------ the process
