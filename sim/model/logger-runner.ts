@@ -2,6 +2,7 @@
 import { PgorbitError, type ErrorReport } from '../../src/errors.ts';
 import { nextStep, type Facts, type Step } from '../../src/group/logger/next-step.ts';
 import { reportOf } from '../../src/group/logger/report.ts';
+import { backOff, otherGoal } from '../../src/group/member/loop.ts';
 import type { Orders } from '../../src/group/member/member.ts';
 import type { MemberReport } from '../../src/group/model.ts';
 import { same } from '../../src/same.ts';
@@ -13,7 +14,7 @@ import type { ModelAgent } from './agent.ts';
 import { dropAside, remove, setAside } from './clear.ts';
 import { ModelLogger } from './logger.ts';
 import { statusOf } from './logger-status.ts';
-import { backOff, otherGoal, waiting } from './runner.ts';
+import { waiting } from './runner.ts';
 
 const IDLE_MS = 1_000;
 

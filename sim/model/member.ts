@@ -1,4 +1,5 @@
 /** src/group/member/member.ts of the model: one member on its host, its folder, its postmaster. */
+import { NOBODY } from '../../src/group/member/configuration.ts';
 import type { Orders } from '../../src/group/member/member.ts';
 import type { Facts } from '../../src/group/member/next-step.ts';
 import type { Observation } from '../../src/group/member/observe.ts';
@@ -16,9 +17,6 @@ import { beginOf, lsnOf, positionOnDisk } from './wal.ts';
 const FAST_STOP_MS = 60_000;
 
 export type MemberFacts = Facts & { systemIdentifier: string | null };
-
-/** As src/group/member/configuration.ts has it. */
-const NOBODY = 'ANY 1 ("nobody@0")';
 
 export class ModelMember {
   readonly world: World;

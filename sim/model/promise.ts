@@ -1,4 +1,5 @@
 /** Local storage: promising a term, and becoming the primary when enough have. As steps/promise.ts and take-over-elected.ts do it. */
+import { lsnNumber } from '../../src/group/decide/context.ts';
 import type { CatchUp, Goal, WalPosition } from '../../src/group/model.ts';
 import { sleep, type SimSignal, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
@@ -6,7 +7,7 @@ import type { Promised } from '../world/disks.ts';
 import type { ModelMember } from './member.ts';
 import { promoteServer } from './promote.ts';
 import { syncSlots } from './steps.ts';
-import { positionOf, positionOnDisk } from './wal.ts';
+import { positionOnDisk } from './wal.ts';
 
 const POLL_MS = 5;
 const CUT_MS = 10_000;
@@ -76,14 +77,14 @@ export function* takeOverElected(member: ModelMember, goal: Extract<Goal, { kind
 /** A primary that stops waits for its standbys, but not for one that is not connected at that moment. */
 function mustHave(member: ModelMember, end: WalPosition): void {
   const { timeline, lsn } = positionOnDisk(member.data().wal);
-  if (timeline !== end.timeline || positionOf(lsn) < positionOf(end.lsn)) throw new StepError('unsafe', `${member.name} has WAL up to ${lsn}, and the primary was stopped at ${end.lsn}`);
+  if (timeline !== end.timeline || lsnNumber(lsn) < lsnNumber(end.lsn)) throw new StepError('unsafe', `${member.name} has WAL up to ${lsn}, and the primary was stopped at ${end.lsn}`);
 }
 
 /** Streams until it has the position. */
 function* catchUp(member: ModelMember, target: CatchUp, term: number, signal: SimSignal): Work {
   const { clock } = member.world;
   member.reload({ kind: 'follow', upstream: target.upstream, slot: '', name: `${member.name}@${term}` });
-  const end = positionOf(target.lsn);
+  const end = lsnNumber(target.lsn);
   let last = -1;
   let moved = clock.now;
   for (;;) {

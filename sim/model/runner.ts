@@ -1,5 +1,6 @@
 /** src/group/member/runner.ts of the model: look, decide one step, take it, report. nextStep and reportOf are the real ones. */
 import { PgorbitError, type ErrorReport } from '../../src/errors.ts';
+import { backOff, otherGoal, WAITING_MS } from '../../src/group/member/loop.ts';
 import type { Orders } from '../../src/group/member/member.ts';
 import { dataProven, nextStep, type Step } from '../../src/group/member/next-step.ts';
 import type { Place } from '../../src/group/member/place.ts';
@@ -14,22 +15,13 @@ import { dropAside } from './clear.ts';
 import { perform } from './steps.ts';
 
 const IDLE_MS = 2_000;
-const WAITING_MS = 50;
-/** The real one goes on with that pause; the model looks less often at what has not come so soon. */
+/** The real one goes on with WAITING_MS; the model looks less often at what has not come so soon. */
 const QUICK_LOOKS = 15;
 const PATIENT_MS = 150;
 const EXPECTING_MS = 200;
-const RETRY_MS = 200;
-const RETRY_LIMIT_MS = 10_000;
 
 /** How long to wait after so many looks in a row that found nothing to do, ms. */
 export const waiting = (looks: number): number => (looks <= QUICK_LOOKS ? WAITING_MS : PATIENT_MS);
-
-export const backOff = (failures: number): number => Math.min(RETRY_LIMIT_MS, RETRY_MS * 2 ** (failures - 1));
-
-/** Do the new orders end what is under way? */
-export const otherGoal = (before: Orders, after: Orders): boolean =>
-  before.goal.kind !== after.goal.kind || before.term !== after.term || before.record.incarnation !== after.record.incarnation;
 
 export class MemberRunner {
   readonly member: ModelMember;

@@ -13,7 +13,6 @@ export const segmentStart = (position: number): number => position - (position %
 
 export const timelineOf = (wal: Wal): number => wal.at(-1)?.timeline ?? 0;
 export const lsnOf = (position: number): string => `0/${position.toString(16).toUpperCase()}`;
-export const positionOf = (lsn: string): number => Number.parseInt(lsn.slice(lsn.indexOf('/') + 1), 16);
 
 /** The end of the last valid record, whatever the server says of itself. */
 export const positionOnDisk = (wal: Wal): { timeline: number; lsn: string } => ({ timeline: timelineOf(wal), lsn: lsnOf(wal.length) });

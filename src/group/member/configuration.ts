@@ -34,7 +34,7 @@ export const LIMITS: readonly [name: string, key: keyof ControlData['limits'], s
 ];
 
 /** For a member that is to accept no writes: should a promotion that was given up complete all the same, nothing is acknowledged. */
-const NOBODY = 'ANY 1 ("nobody@0")';
+export const NOBODY = 'ANY 1 ("nobody@0")';
 
 /** The text of pgorbit.conf. */
 export function configurationOf(input: ConfigurationInput): string {

@@ -35,6 +35,10 @@ const RETRY_LIMIT_MS = 10_000;
 /** How long to wait after so many failures in a row, ms. */
 export const backOff = (failures: number): number => Math.min(RETRY_LIMIT_MS, RETRY_MS * 2 ** (failures - 1));
 
+/** Do the new orders end what is under way? */
+export const otherGoal = (before: Orders, after: Orders): boolean =>
+  before.goal.kind !== after.goal.kind || before.term !== after.term || before.record.incarnation !== after.record.incarnation;
+
 /** `F`: what a look finds; `S`: the steps that do something. */
 export abstract class MemberLoop<F, S extends { do: string }> {
   abstract readonly member: Controlled<F>;
@@ -72,7 +76,7 @@ export abstract class MemberLoop<F, S extends { do: string }> {
     const before = this.member.orders;
     if (JSON.stringify(before) === JSON.stringify(orders)) return;
     this.member.orders = orders;
-    if (before.goal.kind !== orders.goal.kind || before.term !== orders.term || before.record.incarnation !== orders.record.incarnation) {
+    if (otherGoal(before, orders)) {
       this.failures = 0;
       this.error = null;
       this.begun();
