@@ -192,6 +192,6 @@ export class MemberRunner {
 
 /** Nothing in what a report is made of is ever changed in place. */
 function identical(a: ReportInput, b: ReportInput): boolean {
-  return a.facts === b.facts && a.observation === b.observation && a.orders === b.orders && a.step === b.step && a.doing === b.doing && a.error === b.error
-    && a.pid === b.pid && a.failures === b.failures && a.systemIdentifier === b.systemIdentifier && a.timelineBegin === b.timelineBegin;
+  for (const key in a) if (a[key as keyof ReportInput] !== b[key as keyof ReportInput]) return false;
+  return true;
 }
