@@ -1,6 +1,5 @@
 /** A backup and those that it builds on: which they are, and whether they fit together. */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { type Manifest, MANIFEST_FILE, parseManifest } from '../../engine/basebackup/manifest.ts';
 import { type ControlData, parseControlFile } from '../../engine/control.ts';
 import { PgorbitError } from '../../errors.ts';
@@ -81,13 +80,13 @@ export async function checkLineage(lineage: readonly Generation[]): Promise<Desc
 
 async function readOne(generation: Generation): Promise<Descent> {
   const { dir, info } = generation;
-  const file = join(dir, MANIFEST_FILE);
+  const file = `${dir}/${MANIFEST_FILE}`;
   const bytes = await reading(generation, MANIFEST_FILE);
   if (createHash('sha256').update(bytes).digest('hex') !== info.manifestSha256) throw damaged(`${file} is not the one that was written with the backup`);
-  const labelFile = join(dir, LABEL_FILE);
+  const labelFile = `${dir}/${LABEL_FILE}`;
   const labelText = (await reading(generation, LABEL_FILE)).toString('latin1');
   try {
-    const control = parseControlFile(await reading(generation, CONTROL_FILE), join(dir, CONTROL_FILE));
+    const control = parseControlFile(await reading(generation, CONTROL_FILE), `${dir}/${CONTROL_FILE}`);
     return { ...generation, manifest: parseManifest(bytes), label: parseLabel(labelText, labelFile), labelText, control };
   } catch (error) {
     if (error instanceof PgorbitError && (error.code === 'operation-failed' || error.code === 'postgres-failed')) throw damaged(`${dir}: ${error.message}`, error);
@@ -96,10 +95,10 @@ async function readOne(generation: Generation): Promise<Descent> {
 }
 
 function checkSystem({ dir, info, manifest, control }: Descent, first: Descent): void {
-  const file = join(dir, CONTROL_FILE);
+  const file = `${dir}/${CONTROL_FILE}`;
   const expected = first.info.systemIdentifier;
   if (control.systemIdentifier !== expected) throw damaged(`${file} is of the database system ${control.systemIdentifier}, and the backups are of ${expected}`);
-  if (manifest.systemIdentifier !== null && manifest.systemIdentifier !== expected) throw damaged(`${join(dir, MANIFEST_FILE)} is of the database system ${manifest.systemIdentifier}, and the backups are of ${expected}`);
+  if (manifest.systemIdentifier !== null && manifest.systemIdentifier !== expected) throw damaged(`${dir}/${MANIFEST_FILE} is of the database system ${manifest.systemIdentifier}, and the backups are of ${expected}`);
   if (info.systemIdentifier !== expected) throw damaged(`${info.label} is of the database system ${info.systemIdentifier}, and ${first.info.label} of ${expected}`);
   if (control.blockSize !== BLOCK_BYTES) throw damaged(`${file} speaks of blocks of ${control.blockSize} bytes, and pgorbit knows ${BLOCK_BYTES} only`);
   // Blocks from before would fail their checksums, or have none that anybody looks at.
@@ -108,7 +107,7 @@ function checkSystem({ dir, info, manifest, control }: Descent, first: Descent):
 
 /** Each begins where its label says, and is built on a backup that began where the one before it did. */
 function checkLabel({ dir, info, label }: Descent, parent: Descent | undefined): void {
-  const file = join(dir, LABEL_FILE);
+  const file = `${dir}/${LABEL_FILE}`;
   const { start, from } = label;
   if (formatLsn(start.lsn) !== info.startLsn) throw damaged(`${file} begins at ${formatLsn(start.lsn)}, and backup.json says ${info.startLsn}`);
   if (parent === undefined) {
@@ -126,22 +125,22 @@ async function checkHistory(child: Descent, parent: Descent): Promise<void> {
   const end = { timeline: parent.info.timeline, lsn: parseLsn(parent.info.stopLsn) };
   const { dir, info, label } = child;
   const file = `pg_wal/${historyFileName(info.timeline)}`;
-  const history = info.timeline === 1 ? { timeline: 1, parents: [] } : parseHistory(info.timeline, (await reading(child, file)).toString('utf8'), join(dir, file));
+  const history = info.timeline === 1 ? { timeline: 1, parents: [] } : parseHistory(info.timeline, (await reading(child, file)).toString('utf8'), `${dir}/${file}`);
   if (isAncestor(history, end) && end.lsn <= label.start.lsn) return;
-  throw damaged(`${join(dir, LABEL_FILE)} begins at ${formatLsn(label.start.lsn)} on timeline ${label.start.timeline}, and ${parent.info.label}, on which it builds, ends at ${parent.info.stopLsn} on timeline ${parent.info.timeline}, which is not in its past`);
+  throw damaged(`${dir}/${LABEL_FILE} begins at ${formatLsn(label.start.lsn)} on timeline ${label.start.timeline}, and ${parent.info.label}, on which it builds, ends at ${parent.info.stopLsn} on timeline ${parent.info.timeline}, which is not in its past`);
 }
 
 function checkFiles({ dir, manifest }: Descent, parent: Descent): void {
   for (const path of manifest.files.keys()) {
     const whole = standsFor(path);
     if (whole === null || parent.manifest.files.has(whole) || parent.manifest.files.has(incrementalOf(whole))) continue;
-    throw damaged(`${join(dir, path)} is a part of a file that ${parent.info.label} does not have`);
+    throw damaged(`${dir}/${path} is a part of a file that ${parent.info.label} does not have`);
   }
 }
 
 /** Throws `backup-damaged` that names the file where it is missing. */
 export async function reading({ dir, get }: Generation, path: string): Promise<Buffer> {
   const bytes = await get(path);
-  if (bytes === null) throw damaged(`${join(dir, path)} is missing`);
+  if (bytes === null) throw damaged(`${dir}/${path} is missing`);
   return bytes;
 }
