@@ -1,6 +1,7 @@
 /** Carries out a plan of plan-clone.ts: clones or copies, keeps modes and owners, tolerates what vanished. */
 import { chmod, constants, copyFile, lchown, mkdir, open, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { eachOf } from '../each-of.ts';
 import { errnoOf } from '../errors.ts';
 import type { CloneOptions, CloneResult } from './driver.ts';
 import { canReadExtents, countExtents } from './extents.ts';
@@ -58,7 +59,7 @@ export async function cloneFiles(source: string, target: string, plan: readonly 
       await rm(join(target, entry.path), { force: true });
     });
   const last = plan.at(-1)?.path === CONTROL_FILE ? plan.at(-1) : undefined;
-  await eachOf(plan.filter((entry) => entry.kind !== 'folder' && entry !== last), tolerant);
+  await eachOf(plan.filter((entry) => entry.kind !== 'folder' && entry !== last), AT_ONCE, tolerant);
   if (last) await one(last);
   if (refused > 0) result.notes.push(`the file system refused to clone ${refused} files, which were copied`);
   return result;
@@ -133,22 +134,4 @@ async function readSteadily(file: string): Promise<Buffer> {
 async function dress(path: string, entry: PlannedEntry): Promise<void> {
   if (process.geteuid?.() === 0) await lchown(path, entry.uid, entry.gid);
   if (entry.kind !== 'link') await chmod(path, entry.mode);
-}
-
-/** Runs `work` on all, a few at a time; the first error stops the rest, and is thrown when none runs any more. */
-async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  const failures: unknown[] = [];
-  const worker = async (): Promise<void> => {
-    for (const item of queue) {
-      if (failures.length > 0) return;
-      try {
-        await work(item);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  if (failures.length > 0) throw failures[0];
 }

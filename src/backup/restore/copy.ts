@@ -1,5 +1,6 @@
 /** Copies the data of a backup to where a server will run on it, file by file. */
 import { chmod, chown, constants, copyFile, mkdir, readdir, stat } from 'node:fs/promises';
+import { eachOf } from '../../each-of.ts';
 import { syncTree } from '../../engine/files.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import { PgorbitError } from '../../errors.ts';
@@ -41,26 +42,22 @@ export async function copyData(options: CopyOptions): Promise<void> {
       else throw new PgorbitError('backup-damaged', `${from}/${below} is neither a file nor a folder`);
     }
   };
-  const worker = async (): Promise<void> => {
-    for (let path = files.pop(); path !== undefined; path = files.pop()) {
-      signal.throwIfAborted();
-      const other = options.instead?.(path) ?? null;
-      const name = other?.path ?? path;
-      const file = inside(to, name);
-      if (other === null) await cloneFile(inside(from, path), file);
-      else await other.make(file);
-      await give(file, 0o600);
-      const info = await stat(file);
-      options.onFile?.(name, info);
-      done += info.size;
-      options.onProgress(done);
-    }
+  const copy = async (path: string): Promise<void> => {
+    signal.throwIfAborted();
+    const other = options.instead?.(path) ?? null;
+    const name = other?.path ?? path;
+    const file = inside(to, name);
+    if (other === null) await cloneFile(inside(from, path), file);
+    else await other.make(file);
+    await give(file, 0o600);
+    const info = await stat(file);
+    options.onFile?.(name, info);
+    done += info.size;
+    options.onProgress(done);
   };
   try {
     await folder('');
-    const results = await Promise.allSettled(Array.from({ length: FILES_AT_ONCE }, worker));
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    await eachOf(files, FILES_AT_ONCE, copy);
     await syncTree(to);
   } catch (error) {
     throw explainStore(error, to);

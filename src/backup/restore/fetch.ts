@@ -1,6 +1,7 @@
 /** Fetches the data of a backup from a store that is no folder to where a server will run on it. */
 import { chown, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { eachOf } from '../../each-of.ts';
 import { syncTree } from '../../engine/files.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import { explainStore } from '../folder-store.ts';
@@ -28,36 +29,26 @@ export async function fetchData(options: FetchOptions): Promise<void> {
     if (options.owner !== null) await chown(path, options.owner.uid, options.owner.gid);
   };
   let done = 0;
-  const stop = new AbortController();
-  const cut = AbortSignal.any([signal, stop.signal]);
   try {
     const files = (await store.listAll(from)).map(({ key }) => ({ key, path: pathOf(key.slice(from.length + 1)) }));
     for (const folder of foldersOf([...options.folders, ...files.map(({ path }) => dirname(path))])) {
       await mkdir(inside(to, folder), { mode: 0o700 });
       await own(inside(to, folder));
     }
-    const rest = files.values();
-    const worker = async (): Promise<void> => {
-      for (const { key, path } of rest) {
-        cut.throwIfAborted();
-        const handle = await open(inside(to, path), 'wx', 0o600);
-        try {
-          await own(inside(to, path));
-          for await (const piece of store.read(key, cut)) {
-            await handle.writeFile(piece);
-            done += piece.length;
-            options.onProgress(done);
-          }
-        } finally {
-          await handle.close();
+    await eachOf(files, store.atOnce, async ({ key, path }, failed) => {
+      signal.throwIfAborted();
+      const handle = await open(inside(to, path), 'wx', 0o600);
+      try {
+        await own(inside(to, path));
+        for await (const piece of store.read(key, AbortSignal.any([signal, failed]))) {
+          await handle.writeFile(piece);
+          done += piece.length;
+          options.onProgress(done);
         }
+      } finally {
+        await handle.close();
       }
-    };
-    const ended = await Promise.allSettled(Array.from({ length: store.atOnce }, () => worker().catch((error: unknown) => {
-      stop.abort(error);
-      throw error;
-    })));
-    for (const one of ended) if (one.status === 'rejected') throw stop.signal.aborted ? stop.signal.reason : one.reason;
+    });
     await syncTree(to);
   } catch (error) {
     throw explainStore(error, to);

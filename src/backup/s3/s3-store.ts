@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import { eachOf } from '../../each-of.ts';
 import type { BackupTarget } from '../../engine/basebackup/target.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import { PgorbitError } from '../../errors.ts';
@@ -140,11 +141,7 @@ export class S3Store implements Store {
     const prefix = this.#full(`${key}/`);
     for (const one of await this.#client.uploads(prefix)) await this.#client.abortUpload(one.key, one.id);
     const { values } = await this.#client.list(prefix, false);
-    const rest = values.values();
-    const ended = await Promise.allSettled(Array.from({ length: this.atOnce }, async () => {
-      for (const value of rest) await this.#client.delete(value.key);
-    }));
-    for (const one of ended) if (one.status === 'rejected') throw one.reason;
+    await eachOf(values, this.atOnce, (value) => this.#client.delete(value.key));
   }
 
   async #look(folder: string, flat: boolean): Promise<{ values: StoredValue[]; folders: string[] }> {

@@ -1,5 +1,6 @@
 /** Checks a base backup against its manifest, file by file, by the rules of pg_verifybackup. */
 import { open, readdir, readFile, stat } from 'node:fs/promises';
+import { eachOf } from '../../each-of.ts';
 import { errnoOf, PgorbitError } from '../../errors.ts';
 import { makeChecksum } from './checksum.ts';
 import { type Manifest, type ManifestFile, MANIFEST_FILE, parseManifest } from './manifest.ts';
@@ -87,28 +88,23 @@ class Unreachable extends Error {}
 
 async function checkSums(source: BackupFiles, files: readonly ManifestFile[], options: VerifyOptions, problems: Problem[]): Promise<void> {
   const total = files.reduce((sum, { size, checksum }) => sum + (checksum === null ? 0 : size), 0);
-  const rest = files.values();
   let done = 0;
-  const worker = async (): Promise<void> => {
-    for (const { path, size, checksum } of rest) {
+  await eachOf(files, source.atOnce, async ({ path, size, checksum }) => {
+    options.signal?.throwIfAborted();
+    if (checksum === null) return;
+    try {
+      const sum = makeChecksum(checksum.algorithm);
+      for await (const piece of source.read(path, options.signal)) sum.update(piece as Buffer);
+      const actual = sum.hex();
+      if (actual !== checksum.hex) problems.push({ path, kind: 'checksum', message: `${path} is not as it was: its ${checksum.algorithm} is ${actual}, and the manifest says ${checksum.hex}` });
+    } catch (error) {
       options.signal?.throwIfAborted();
-      if (checksum === null) continue;
-      try {
-        const sum = makeChecksum(checksum.algorithm);
-        for await (const piece of source.read(path, options.signal)) sum.update(piece as Buffer);
-        const actual = sum.hex();
-        if (actual !== checksum.hex) problems.push({ path, kind: 'checksum', message: `${path} is not as it was: its ${checksum.algorithm} is ${actual}, and the manifest says ${checksum.hex}` });
-      } catch (error) {
-        options.signal?.throwIfAborted();
-        if (error instanceof PgorbitError) throw error;
-        problems.push({ path, kind: 'unreadable', message: `${path} cannot be read: ${messageOf(error)}` });
-      }
-      done += size;
-      options.onProgress?.(done, total);
+      if (error instanceof PgorbitError) throw error;
+      problems.push({ path, kind: 'unreadable', message: `${path} cannot be read: ${messageOf(error)}` });
     }
-  };
-  const ended = await Promise.allSettled(Array.from({ length: source.atOnce }, worker));
-  for (const one of ended) if (one.status === 'rejected') throw one.reason;
+    done += size;
+    options.onProgress?.(done, total);
+  });
 }
 
 /** Reads files of one folder with one buffer, one after the other. */
