@@ -12,6 +12,11 @@ export async function syncTree(path: string): Promise<void> {
   await run('sync', ['-f', path]);
 }
 
+/** A path below `dir`. PostgreSQL's names are bytes, one char each (Latin-1). */
+export function inside(dir: string, path: string): Buffer {
+  return path === '' ? Buffer.from(dir) : Buffer.concat([Buffer.from(`${dir}/`), Buffer.from(path, 'latin1')]);
+}
+
 /** The end of a file, at most 16 kB of it, and nothing from before `from`: what a server logged since then. */
 export async function readTail(file: string, from = 0): Promise<string> {
   const handle = await open(file, 'r');

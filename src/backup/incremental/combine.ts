@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import { writeDurably } from '../../durable.ts';
 import { type ChecksumAlgorithm, makeChecksum } from '../../engine/basebackup/checksum.ts';
 import { MANIFEST_FILE, type ManifestFile, type WrittenFile, formatManifest } from '../../engine/basebackup/manifest.ts';
-import type { OsUser } from '../../engine/osuser.ts';
 import { PgorbitError } from '../../errors.ts';
-import { cloneFile, copyData } from '../restore/copy.ts';
+import { type Destination, cloneFile, copyData } from '../restore/copy.ts';
 import { standsFor } from './header.ts';
 import { LABEL_FILE, wholeLabel } from './label.ts';
 import { type Descent, type Generation, checkLineage } from './lineage.ts';
@@ -18,15 +17,9 @@ import { partsOf } from './parts.ts';
 import { rebuildFile } from './rebuild.ts';
 import { tableOf } from './visibility.ts';
 
-export interface CombineOptions {
+export interface CombineOptions extends Destination {
   /** The full backup first. Their files are taken for what their manifests say: who calls has verified them. */
   lineage: readonly Generation[];
-  /** Made here; its parent exists. */
-  to: string;
-  owner: OsUser | null;
-  /** Bytes. */
-  onProgress: (done: number) => void;
-  signal: AbortSignal;
 }
 
 /** The server takes it for its own manifests too (basebackup.ts). */

@@ -1,5 +1,5 @@
 /** Which backups of a lineage have something of a file. */
-import { inside } from '../restore/copy.ts';
+import { inside } from '../../engine/files.ts';
 import { incrementalOf } from './header.ts';
 import type { Descent } from './lineage.ts';
 import type { Part } from './rebuild.ts';

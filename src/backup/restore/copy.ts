@@ -1,25 +1,29 @@
 /** Copies the data of a backup to where a server will run on it, file by file. */
 import { chmod, chown, constants, copyFile, mkdir, readdir, stat } from 'node:fs/promises';
 import { eachOf } from '../../each-of.ts';
-import { syncTree } from '../../engine/files.ts';
+import { inside, syncTree } from '../../engine/files.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import { PgorbitError } from '../../errors.ts';
 import { explainStore } from '../folder-store.ts';
 
 const FILES_AT_ONCE = 3;
 
-export interface CopyOptions {
-  from: string;
+/** Where the data of a restore go. */
+export interface Destination {
   /** Made here; its parent exists. */
   to: string;
   owner: OsUser | null;
+  /** Bytes. */
+  onProgress: (done: number) => void;
+  signal: AbortSignal;
+}
+
+export interface CopyOptions extends Destination {
+  from: string;
   /** Null for a file that is copied as it is; else its name in the copy, and who makes it. Names are Latin-1. */
   instead?: (path: string) => { path: string; make: (file: Buffer) => Promise<void> } | null;
   /** Called for every file that is there. */
   onFile?: (path: string, info: { size: number; mtimeMs: number }) => void;
-  /** Bytes. */
-  onProgress: (done: number) => void;
-  signal: AbortSignal;
 }
 
 /** Durable when it resolves. Shares blocks where the file system can. Throws PgorbitError, and what the signal was aborted with. */
@@ -67,9 +71,4 @@ export async function copyData(options: CopyOptions): Promise<void> {
 /** Shares blocks where the file system can. */
 export function cloneFile(from: Buffer, to: Buffer): Promise<void> {
   return copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-}
-
-/** Names are bytes, one char each (Latin-1). */
-export function inside(dir: string, path: string): Buffer {
-  return path === '' ? Buffer.from(dir) : Buffer.concat([Buffer.from(`${dir}/`), Buffer.from(path, 'latin1')]);
 }

@@ -2,24 +2,18 @@
 import { chown, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { eachOf } from '../../each-of.ts';
-import { syncTree } from '../../engine/files.ts';
-import type { OsUser } from '../../engine/osuser.ts';
+import { inside, syncTree } from '../../engine/files.ts';
 import { explainStore } from '../folder-store.ts';
 import type { Store } from '../store.ts';
 import { pathOf } from '../stored-files.ts';
+import type { Destination } from './copy.ts';
 
-export interface FetchOptions {
+export interface FetchOptions extends Destination {
   store: Store;
   /** The key of the backup's data. */
   from: string;
   /** Folders that are made, also where no file lies in them; relative, one char a byte (Latin-1). */
   folders: readonly string[];
-  /** Made here; its parent exists. */
-  to: string;
-  owner: OsUser | null;
-  /** Bytes. */
-  onProgress: (done: number) => void;
-  signal: AbortSignal;
 }
 
 /** Durable when it resolves. Throws PgorbitError, and what the signal was aborted with. */
@@ -63,9 +57,4 @@ export function foldersOf(paths: readonly string[]): string[] {
     for (let depth = 1; depth <= parts.length; depth++) all.add(parts.slice(0, depth).join('/'));
   }
   return [...all].sort();
-}
-
-/** Names are bytes, one char each (Latin-1). */
-function inside(dir: string, path: string): Buffer {
-  return path === '' ? Buffer.from(dir) : Buffer.concat([Buffer.from(`${dir}/`), Buffer.from(path, 'latin1')]);
 }

@@ -12,8 +12,8 @@ import type { BackupInfo } from '../info.ts';
 import type { SystemFolder } from '../repository.ts';
 import { parseLsn } from '../../wal/lsn.ts';
 import { type StoredProblem, type Verdict, verifyStored } from '../verify.ts';
-import { copyData } from './copy.ts';
-import { type FetchOptions, fetchData } from './fetch.ts';
+import { type Destination, copyData } from './copy.ts';
+import { fetchData } from './fetch.ts';
 import { recover } from './recover.ts';
 import { type Target, refuseTarget } from './target.ts';
 
@@ -82,7 +82,7 @@ export async function restoreData(options: RestoreOptions): Promise<{ timeline: 
 }
 
 /** Out of a store that is no folder, all of a lineage is fetched first, beside the data. */
-async function makeData(system: SystemFolder, lineage: readonly Generation[], target: Pick<FetchOptions, 'to' | 'owner' | 'signal' | 'onProgress'>): Promise<void> {
+async function makeData(system: SystemFolder, lineage: readonly Generation[], target: Destination): Promise<void> {
   const { store } = system;
   const keyOf = ({ info }: Generation): string => system.key('backups', info.label, 'data');
   const last = lineage.at(-1)!;

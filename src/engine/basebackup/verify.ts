@@ -2,6 +2,7 @@
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { eachOf } from '../../each-of.ts';
 import { errnoOf, PgorbitError } from '../../errors.ts';
+import { inside } from '../files.ts';
 import { makeChecksum } from './checksum.ts';
 import { type Manifest, type ManifestFile, MANIFEST_FILE, parseManifest } from './manifest.ts';
 
@@ -110,11 +111,11 @@ async function checkSums(source: BackupFiles, files: readonly ManifestFile[], op
 /** Reads files of one folder with one buffer, one after the other. */
 class FolderFiles implements BackupFiles {
   readonly atOnce = 1;
-  readonly #dir: Buffer;
+  readonly #dir: string;
   readonly #buffer = Buffer.allocUnsafeSlow(CHUNK);
 
   constructor(dir: string) {
-    this.#dir = Buffer.from(dir);
+    this.#dir = dir;
   }
 
   manifest(): Promise<Buffer> {
@@ -160,11 +161,6 @@ class FolderFiles implements BackupFiles {
 
 function isIgnored(path: string): boolean {
   return IGNORED.has(path.split('/', 1)[0]!);
-}
-
-/** Names are bytes, one char each (Latin-1), as in Manifest. */
-function inside(dir: Buffer, path: string): Buffer {
-  return path === '' ? dir : Buffer.concat([dir, Buffer.from(`/${path}`, 'latin1')]);
 }
 
 function messageOf(error: unknown): string {
