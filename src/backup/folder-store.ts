@@ -7,6 +7,7 @@ import { TEMPORARY, syncFolder, writeDurably } from '../durable.ts';
 import { type BackupTarget, FolderTarget } from '../engine/basebackup/target.ts';
 import type { OsUser } from '../engine/osuser.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
+import { beside, keyIn } from './keys.ts';
 import { lockFile } from './lock.ts';
 import type { Held, Store, StoredValue } from './store.ts';
 
@@ -90,7 +91,7 @@ export class FolderStore implements Store {
     }
     const found: StoredValue[] = [];
     for (const name of names.sort()) {
-      const value = await this.stat(inside(folder, name));
+      const value = await this.stat(keyIn(folder, name));
       if (value !== null) found.push(value);
     }
     return found;
@@ -98,7 +99,7 @@ export class FolderStore implements Store {
 
   async listAll(folder: string): Promise<StoredValue[]> {
     const found = await this.list(folder);
-    for (const name of await this.#folders(folder)) found.push(...(await this.listAll(inside(folder, name))));
+    for (const name of await this.#folders(folder)) found.push(...(await this.listAll(keyIn(folder, name))));
     return found;
   }
 
@@ -167,7 +168,7 @@ export class FolderStore implements Store {
 
   async clear(folder: string): Promise<void> {
     for (const name of await this.#folders(folder)) {
-      if (isHidden(name)) await this.#do(inside(folder, name), (path) => rm(path, { recursive: true, force: true }));
+      if (isHidden(name)) await this.#do(keyIn(folder, name), (path) => rm(path, { recursive: true, force: true }));
     }
   }
 
@@ -193,11 +194,8 @@ export class FolderStore implements Store {
   }
 }
 
-const inside = (folder: string, name: string): string => (folder === '.' ? name : `${folder}/${name}`);
-
-/** A folder that is not there yet, or no more. Both are `.NAME.WHAT` beside where it is or was. */
+/** A folder that is not there yet, or no more. */
 const isHidden = (name: string): boolean => name.startsWith('.');
-const beside = (key: string, what: 'new' | 'gone'): string => inside(dirname(key), `.${basename(key)}.${what}`);
 
 /** A system error of a file in a store, for a person. */
 export function explainStore(error: unknown, file: string): unknown {

@@ -63,8 +63,7 @@ async function unneeded(system: SystemFolder): Promise<string[]> {
     if (info === null) return [];
     kept.push(info);
   }
-  const names = (await system.store.list(system.key('wal'))).map(({ key }) => key.slice(key.lastIndexOf('/') + 1));
-  return chooseUnneeded(names, kept);
+  return chooseUnneeded(await system.archived(), kept);
 }
 
 async function readable(system: SystemFolder, label: string): Promise<BackupInfo | null> {

@@ -14,6 +14,7 @@
 import { PgorbitError } from '../errors.ts';
 import { FolderStore } from './folder-store.ts';
 import { type BackupInfo, INFO_FILE, decodeInfo, isLabel } from './info.ts';
+import { nameOf } from './keys.ts';
 import type { Held, Store } from './store.ts';
 
 const MARK = 'pgorbit-backups.json';
@@ -75,14 +76,24 @@ export class SystemFolder {
     return this.store.path(this.key(...parts));
   }
 
+  /** Of a backup's PGDATA. */
+  dataKey(label: string): string {
+    return this.key('backups', label, 'data');
+  }
+
   /** PGDATA of a backup, for messages; a folder where the store is one. */
   dataDir(label: string): string {
-    return this.path('backups', label, 'data');
+    return this.store.path(this.dataKey(label));
   }
 
   /** Labels of whole backups, oldest first. */
   async labels(): Promise<string[]> {
     return (await this.store.folders(this.key('backups'))).filter(isLabel);
+  }
+
+  /** Names of the files in the archive of WAL. */
+  async archived(): Promise<string[]> {
+    return (await this.store.list(this.key('wal'))).map(({ key }) => nameOf(key));
   }
 
   /** Throws `no-such-backup`, or `backup-damaged` that names the file. */

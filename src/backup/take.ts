@@ -10,6 +10,7 @@ import { explainStore } from './folder-store.ts';
 import { generationAt } from './incremental/lineage.ts';
 import { askForIncremental, checkMade, chooseParent, explainRefusal } from './incremental/parent.ts';
 import { type BackupInfo, INFO_FILE, encodeInfo, labelOf } from './info.ts';
+import { nameOf } from './keys.ts';
 import { SystemFolder } from './repository.ts';
 import { type Identity, identifySource } from './source.ts';
 import type { Store } from './store.ts';
@@ -126,6 +127,6 @@ async function freeLabel(system: SystemFolder, at: Date, kind: BackupInfo['kind'
 
 async function walOf(store: Store, folder: string, signal: AbortSignal): Promise<BackupInfo['wal']> {
   const found: BackupInfo['wal'] = [];
-  for (const { key } of await store.list(folder)) found.push({ name: key.slice(folder.length + 1), ...(await sumOfPieces(store.read(key, signal))) });
+  for (const { key } of await store.list(folder)) found.push({ name: nameOf(key), ...(await sumOfPieces(store.read(key, signal))) });
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

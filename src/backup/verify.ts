@@ -65,7 +65,7 @@ async function checkAll(system: SystemFolder, info: BackupInfo, options: VerifyO
       return null;
     }
   };
-  const lineage = (await tried(() => lineageOf(system, info))) ?? [generationAt(system.store, system.key('backups', info.label, 'data'), info)];
+  const lineage = (await tried(() => lineageOf(system, info))) ?? [generationAt(system.store, system.dataKey(info.label), info)];
   const total = lineage.reduce((sum, one) => sum + one.info.bytes, 0);
   let before = 0;
   for (const one of lineage) {
@@ -79,7 +79,7 @@ async function checkAll(system: SystemFolder, info: BackupInfo, options: VerifyO
 
 /** The WAL that follows a backup, by the names of what is there. */
 export async function chainOf(system: SystemFolder, info: BackupInfo): Promise<Chain> {
-  const archived = (await system.store.list(system.key('wal'))).map(({ key }) => key.slice(key.lastIndexOf('/') + 1));
+  const archived = await system.archived();
   const histories = new Map<number, string>();
   for (const { name } of info.wal) {
     const timeline = parseHistoryFileName(name);
@@ -98,7 +98,7 @@ export async function chainOf(system: SystemFolder, info: BackupInfo): Promise<C
 /** Data files against the manifest, the manifest and WAL against backup.json. */
 async function checkData(system: SystemFolder, { info }: Generation, options: VerifyOptions): Promise<StoredProblem[]> {
   const { store } = system;
-  const data = system.key('backups', info.label, 'data');
+  const data = system.dataKey(info.label);
   const [dir, local] = [store.path(data), store.local(data)];
   const problems: StoredProblem[] = [];
   const add = (path: string, message: string): void => void problems.push({ path, kind: 'backup', message });

@@ -15,8 +15,7 @@ export async function openArchive(system: SystemFolder, segmentSize: number, los
   const { store } = system;
   const [wal, sums] = [store.local(system.key('wal')), store.local(system.key('sums'))];
   if (wal === null || sums === null) {
-    const names = (await store.list(system.key('wal'))).map(({ key }) => key.slice(key.lastIndexOf('/') + 1));
-    const writer = new StoredArchive({ system, segmentSize, names, lost, partialMs });
+    const writer = new StoredArchive({ system, segmentSize, names: await system.archived(), lost, partialMs });
     return { writer, close: () => writer.stop() };
   }
   for (const folder of [wal, sums]) await mkdir(folder, { recursive: true, mode: 0o711 });

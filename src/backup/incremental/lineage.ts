@@ -42,7 +42,7 @@ const damaged = (message: string, cause?: unknown): PgorbitError => new PgorbitE
  * `backup-damaged` that names the file which is missing, damaged, or not the one that was built on.
  */
 export async function lineageOf(system: SystemFolder, info: BackupInfo): Promise<Generation[]> {
-  const at = (one: BackupInfo): Generation => generationAt(system.store, system.key('backups', one.label, 'data'), one);
+  const at = (one: BackupInfo): Generation => generationAt(system.store, system.dataKey(one.label), one);
   const found: Generation[] = [at(info)];
   let child = info;
   while (child.parent !== undefined) {

@@ -84,7 +84,7 @@ export async function restoreData(options: RestoreOptions): Promise<{ timeline: 
 /** Out of a store that is no folder, all of a lineage is fetched first, beside the data. */
 async function makeData(system: SystemFolder, lineage: readonly Generation[], target: Destination): Promise<void> {
   const { store } = system;
-  const keyOf = ({ info }: Generation): string => system.key('backups', info.label, 'data');
+  const keyOf = ({ info }: Generation): string => system.dataKey(info.label);
   const last = lineage.at(-1)!;
   const local = store.local(keyOf(last));
   if (local !== null) return lineage.length > 1 ? combineBackups({ ...target, lineage }) : copyData({ ...target, from: local });

@@ -9,6 +9,7 @@ import { eachOf } from '../../each-of.ts';
 import type { BackupTarget } from '../../engine/basebackup/target.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import { PgorbitError } from '../../errors.ts';
+import { beside, keyIn, nameOf } from '../keys.ts';
 import type { Held, Store, StoredValue } from '../store.ts';
 import { LIMITS, S3Client, type S3Limits } from './client.ts';
 import { LEASE, type LeaseTimes, takeLease } from './lease.ts';
@@ -81,7 +82,7 @@ export class S3Store implements Store {
   }
 
   async list(folder: string): Promise<StoredValue[]> {
-    return (await this.#look(folder, true)).values.filter(({ key }) => !key.slice(key.lastIndexOf('/') + 1).startsWith('.'));
+    return (await this.#look(folder, true)).values.filter(({ key }) => !nameOf(key).startsWith('.'));
   }
 
   async listAll(folder: string): Promise<StoredValue[]> {
@@ -95,31 +96,31 @@ export class S3Store implements Store {
   }
 
   async begin(key: string): Promise<string> {
-    if ((await this.stat(markOf(key, 'gone'))) !== null || !(await this.create(markOf(key, 'new'), Buffer.from(`${new Date().toISOString()}\n`)))) {
+    if ((await this.stat(beside(key, 'gone'))) !== null || !(await this.create(beside(key, 'new'), Buffer.from(`${new Date().toISOString()}\n`)))) {
       throw new PgorbitError('operation-failed', `${this.path(key)} was begun and given up a moment ago`, { hint: 'run it again' });
     }
     return key;
   }
 
   async publish(key: string): Promise<void> {
-    if ((await this.stat(markOf(key, 'new'))) === null || (await this.stat(markOf(key, 'gone'))) !== null) {
+    if ((await this.stat(beside(key, 'new'))) === null || (await this.stat(beside(key, 'gone'))) !== null) {
       throw new PgorbitError('locked', `${this.path(key)} was cleared by another while it was made`, { hint: 'run it again' });
     }
-    await this.delete(markOf(key, 'new'));
+    await this.delete(beside(key, 'new'));
   }
 
   async remove(key: string): Promise<void> {
-    await this.put(markOf(key, 'gone'), Buffer.from(`${new Date().toISOString()}\n`));
+    await this.put(beside(key, 'gone'), Buffer.from(`${new Date().toISOString()}\n`));
     await this.#empty(key);
     // What never became whole may still have a maker.
-    if ((await this.stat(markOf(key, 'new'))) === null) await this.delete(markOf(key, 'gone'));
-    else await this.delete(markOf(key, 'new'));
+    if ((await this.stat(beside(key, 'new'))) === null) await this.delete(beside(key, 'gone'));
+    else await this.delete(beside(key, 'new'));
   }
 
   async clear(folder: string): Promise<void> {
     const { values } = await this.#look(folder, true);
     for (const { name, what, value } of marksOf(values)) {
-      const key = folder === '.' ? name : `${folder}/${name}`;
+      const key = keyIn(folder, name);
       if (what === 'new') await this.remove(key);
       else {
         await this.#empty(key);
@@ -154,14 +155,9 @@ export class S3Store implements Store {
   }
 }
 
-function markOf(key: string, what: 'new' | 'gone'): string {
-  const at = key.lastIndexOf('/') + 1;
-  return `${key.slice(0, at)}.${key.slice(at)}.${what}`;
-}
-
 function marksOf(values: readonly StoredValue[]): { name: string; what: 'new' | 'gone'; value: StoredValue }[] {
   return values.flatMap((value) => {
-    const match = MARKED.exec(value.key.slice(value.key.lastIndexOf('/') + 1));
+    const match = MARKED.exec(nameOf(value.key));
     return match === null ? [] : [{ name: match[1]!, what: match[2] as 'new' | 'gone', value }];
   });
 }
