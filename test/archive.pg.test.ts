@@ -10,29 +10,14 @@ import { parseLsn } from '../src/wal/lsn.ts';
 import { askMember, targetsIn } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import type { Target } from './support/connect.ts';
+import { quorumManifest } from './support/manifest.ts';
 import { Writer } from './support/writer.ts';
 import { onVersion } from './support/versions.ts';
 
 const WRITABLE_MS = 60_000;
 
-const manifest = (version: number, port: number, to: string, more = ''): string => `
-cluster: quorum
-engine: { kind: postgres, version: ${version} }
-hosts:
-  h1: { address: 127.0.0.1, port: ${port} }
-  h2: { address: 127.0.0.1, port: ${port + 1} }
-  h3: { address: 127.0.0.1, port: ${port + 2} }
-groups:
-  main:
-    storage: local
-    commit: quorum
-    archive: { to: ${to}${more} }
-    settings: { shared_buffers: 32MB, wal_keep_size: 0 }
-    members:
-      n1: { host: h1, role: primary, port: ${port + 20} }
-      n2: { host: h2, role: replica, port: ${port + 21} }
-      n3: { host: h3, role: logger, port: ${port + 22} }
-`;
+const manifest = (version: number, firstPort: number, archive?: string): string =>
+  quorumManifest({ cluster: 'quorum', version, firstPort, ...(archive === undefined ? {} : { archive }), settings: { shared_buffers: '32MB', wal_keep_size: 0 } });
 
 describe.each(onVersion(18))('a group of PostgreSQL %i that archives its WAL by itself', (version) => {
   let cluster: TestCluster;
@@ -43,7 +28,7 @@ describe.each(onVersion(18))('a group of PostgreSQL %i that archives its WAL by 
   beforeAll(async () => {
     cluster = await TestCluster.open();
     repository = join(cluster.folder, 'backups');
-    await cluster.up(manifest(version, cluster.firstPort, repository));
+    await cluster.up(manifest(version, cluster.firstPort, `{ to: ${repository} }`));
     targets = await targetsIn(cluster);
     writer = await Writer.start({ targets: () => targets, sessions: 1 });
   });
@@ -146,7 +131,7 @@ describe.each(onVersion(18))('a group of PostgreSQL %i that archives its WAL by 
     expect(kinds.filter((kind) => kind === 'archive-assigned')).toHaveLength(2);
     expect(kinds).toContain('archive-streaming');
     expect(kinds).not.toContain('archive-gap');
-    await cluster.up(manifest(version, cluster.firstPort, repository).replace(/^.*archive:.*\n/m, ''));
+    await cluster.up(manifest(version, cluster.firstPort));
     await expect.poll(archivers, { timeout: 20_000 }).toEqual([]);
     for (const name of ['n1', 'n2']) await expect.poll(() => askMember(cluster, "select count(*) from pg_replication_slots where slot_name = 'pgorbit__archive'", name), { timeout: 20_000 }).toBe('0');
     expect((await cluster.group()).archive).toBe(null);

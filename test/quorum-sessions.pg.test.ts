@@ -7,22 +7,8 @@ import { askMember, targetsIn } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import { connectTo, drop, type Target } from './support/connect.ts';
 import { signal } from './support/host.ts';
+import { quorumManifest } from './support/manifest.ts';
 import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
-
-const manifest = (version: number, port: number): string => `
-cluster: sessions
-engine: { kind: postgres, version: ${version} }
-hosts: { h1: { address: 127.0.0.1, port: ${port} }, h2: { address: 127.0.0.1, port: ${port + 1} }, h3: { address: 127.0.0.1, port: ${port + 2} } }
-groups:
-  main:
-    storage: local
-    commit: quorum
-    settings: { shared_buffers: 32MB }
-    members:
-      n1: { host: h1, role: primary, port: ${port + 21} }
-      n2: { host: h2, role: replica, port: ${port + 22} }
-      n3: { host: h3, role: logger, port: ${port + 23} }
-`;
 
 describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_ALL}) `}a commit of PostgreSQL %i that waits`, (version) => {
   let cluster: TestCluster;
@@ -33,8 +19,8 @@ describe.skipIf(!EVERYTHING).each([18, 15])(`${EVERYTHING ? '' : `(${ONLY_WITH_A
 
   beforeAll(async () => {
     cluster = await TestCluster.open();
-    await cluster.up(manifest(version, cluster.firstPort));
-    primary = (await targetsIn(cluster)).find(({ port }) => port === cluster.firstPort + 21)!;
+    await cluster.up(quorumManifest({ cluster: 'sessions', version, firstPort: cluster.firstPort, settings: { shared_buffers: '32MB' } }));
+    primary = (await targetsIn(cluster)).find(({ port }) => port === cluster.firstPort + 20)!;
     await askMember(cluster, 'create table kept (id int primary key); create role ordinary; grant all on kept to ordinary');
   });
   afterAll(() => cluster?.destroy());

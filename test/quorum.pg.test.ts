@@ -6,25 +6,11 @@ import { askMember, targetsIn } from './support/ask.ts';
 import { TestCluster } from './support/cluster.ts';
 import type { Target } from './support/connect.ts';
 import { processesOf, signal } from './support/host.ts';
+import { quorumManifest } from './support/manifest.ts';
 import { Writer } from './support/writer.ts';
 import { onVersion } from './support/versions.ts';
 
 const WRITABLE_MS = 60_000;
-
-const manifest = (version: number, port: number): string => `
-cluster: quorum
-engine: { kind: postgres, version: ${version} }
-hosts: { h1: 127.0.0.1, h2: 127.0.0.1, h3: 127.0.0.1 }
-groups:
-  main:
-    storage: local
-    commit: quorum
-    settings: { shared_buffers: 32MB, wal_level: ${version >= 17 ? 'logical' : 'replica'} }
-    members:
-      n1: { host: h1, role: primary, port: ${port} }
-      n2: { host: h2, role: replica, port: ${port + 1} }
-      n3: { host: h3, role: logger, port: ${port + 2} }
-`;
 
 describe.each(onVersion(18))('a quorum group of PostgreSQL %i', (version) => {
   let cluster: TestCluster;
@@ -32,7 +18,7 @@ describe.each(onVersion(18))('a quorum group of PostgreSQL %i', (version) => {
 
   beforeAll(async () => {
     cluster = await TestCluster.open();
-    await cluster.up(manifest(version, cluster.firstPort));
+    await cluster.up(quorumManifest({ cluster: 'quorum', version, firstPort: cluster.firstPort, settings: { shared_buffers: '32MB', wal_level: version >= 17 ? 'logical' : 'replica' } }));
     targets = await targetsIn(cluster);
   });
   afterAll(() => cluster?.destroy());

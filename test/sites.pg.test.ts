@@ -3,30 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { askMember } from './support/ask.ts';
 import type { TestCluster } from './support/cluster.ts';
 import { processesOf, signal } from './support/host.ts';
-import { sharedManifest } from './support/manifest.ts';
+import { quorumManifest, sharedManifest } from './support/manifest.ts';
 import { countOf, siteOf, Sites } from './support/sites.ts';
 import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
 
 const WAIT = { timeout: 60_000, interval: 100 };
-
-/** A quorum group on three hosts. */
-const first = (port: number): string => `
-cluster: a
-engine: { kind: postgres, version: 18 }
-hosts:
-  h1: { address: 127.0.0.1, port: ${port} }
-  h2: { address: 127.0.0.1, port: ${port + 1} }
-  h3: { address: 127.0.0.1, port: ${port + 2} }
-groups:
-  main:
-    storage: local
-    commit: quorum
-    settings: { shared_buffers: 16MB }
-    members:
-      n1: { host: h1, role: primary, port: ${port + 10} }
-      n2: { host: h2, role: replica, port: ${port + 11} }
-      n3: { host: h3, role: logger, port: ${port + 12} }
-`;
 
 /** Two copies on one host; names as on the first site, on purpose. */
 const second = (port: number): string => `
@@ -48,7 +29,7 @@ describe('two sites, a quorum group on three hosts and two copies on one', () =>
   let a: TestCluster;
   let b: TestCluster;
 
-  beforeAll(() => Sites.found({ a: ({ firstPort }) => first(firstPort), b: ({ firstPort }) => second(firstPort) }, (made) => {
+  beforeAll(() => Sites.found({ a: ({ firstPort }) => quorumManifest({ cluster: 'a', version: 18, firstPort, settings: { shared_buffers: '16MB' } }), b: ({ firstPort }) => second(firstPort) }, (made) => {
     sites = made;
     ({ a, b } = made);
   }));

@@ -7,6 +7,7 @@ import { targetsIn } from '../../test/support/ask.ts';
 import { TestCluster } from '../../test/support/cluster.ts';
 import type { Target } from '../../test/support/connect.ts';
 import { processesOf, signal } from '../../test/support/host.ts';
+import { quorumManifest } from '../../test/support/manifest.ts';
 import { Writer } from '../../test/support/writer.ts';
 import type { BenchContext, BenchResult, Row } from '../lib/bench.ts';
 import { initialise, VERSION } from '../lib/pgbench.ts';
@@ -65,15 +66,9 @@ export async function quorum(context: BenchContext): Promise<BenchResult> {
 
 async function bringUp(): Promise<{ cluster: TestCluster; ms: number }> {
   const cluster = await TestCluster.open();
-  const from = cluster.firstPort;
-  const host = (i: number): string => `h${i}: { address: 127.0.0.1, port: ${from + i} }`;
   const started = performance.now();
   try {
-    await cluster.up([
-      'cluster: bench', `engine: { kind: postgres, version: ${VERSION} }`, `hosts: { ${[1, 2, 3].map(host).join(', ')} }`,
-      'groups:', '  main:', '    storage: local', '    commit: quorum', '    members:',
-      `      n1: { host: h1, role: primary, port: ${from + 21} }`, `      n2: { host: h2, role: replica, port: ${from + 22} }`, `      n3: { host: h3, role: logger, port: ${from + 23} }`, '',
-    ].join('\n'));
+    await cluster.up(quorumManifest({ cluster: 'bench', version: VERSION, firstPort: cluster.firstPort }));
   } catch (error) {
     await cluster.destroy();
     throw error;

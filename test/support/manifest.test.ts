@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ClusterSpec } from '../../src/group/model.ts';
 import { loadManifest } from '../../src/manifest/load.ts';
-import { sharedManifest } from './manifest.ts';
+import { quorumManifest, sharedManifest } from './manifest.ts';
 
 function specOf(text: string): ClusterSpec {
   const loaded = loadManifest(text, { file: 'manifest.yaml', baseDir: '/' });
@@ -28,4 +28,14 @@ test('the shortest manifest has a primary and two replicas on three hosts', () =
   const spec = specOf(sharedManifest({ volume: '/srv/v' }));
   expect(Object.keys(spec.hosts)).toEqual(['h1', 'h2', 'h3']);
   expect(Object.values(spec.groups['main']!.members).map(({ role, port }) => [role, port])).toEqual([['primary', null], ['replica', null], ['replica', null]]);
+});
+
+test('a quorum group has a primary, a replica and a logger, each on a host of its own', () => {
+  const spec = specOf(quorumManifest({ cluster: 'q', version: 15, firstPort: 20_000, archive: '{ to: /srv/b }', settings: { wal_keep_size: 0 } }));
+  expect(spec).toMatchObject({ cluster: 'q', volumes: {}, hosts: { h1: { port: 20_000 }, h3: { address: '127.0.0.1', port: 20_002 } } });
+  const group = spec.groups['main']!;
+  expect(group).toMatchObject({ storage: 'local', commit: 'quorum', archive: { to: '/srv/b' }, settings: { wal_keep_size: '0' } });
+  expect(Object.values(group.members).map(({ name, host, role, port }) => [name, host, role, port])).toEqual([
+    ['n1', 'h1', 'primary', 20_020], ['n2', 'h2', 'replica', 20_021], ['n3', 'h3', 'logger', 20_022],
+  ]);
 });
