@@ -1,6 +1,7 @@
 /** What a site tells the other one. Pure: from its documents, records and reports. */
 import type { AgentAddress } from '../agent/config.ts';
 import { FRESH_MS, type Seen } from '../group/decide/context.ts';
+import { newestTimeline } from '../group/decide/timelines.ts';
 import type { Endpoint, GroupRecord, MemberReport, WalPosition } from '../group/model.ts';
 import type { HandOver, SiteDocument } from './document.ts';
 
@@ -49,7 +50,6 @@ export function positionIn(report: MemberReport | null): WalPosition | null {
 export function groupAnswer(record: GroupRecord, seen: Reports, now: number): SiteGroup {
   const report = leaderReport(record, seen, now);
   const leader = record.primary === null ? undefined : record.members[record.primary];
-  const reported = Object.values(seen).map((one) => one.report.timeline ?? 1);
   return {
     systemIdentifier: record.systemIdentifier,
     leader: leader === undefined ? null : { member: leader.name, address: leader.address, port: leader.port },
@@ -57,6 +57,6 @@ export function groupAnswer(record: GroupRecord, seen: Reports, now: number): Si
     streaming: record.standbySite === true && report?.streamingFrom != null,
     position: positionIn(report),
     timelines: record.timelines,
-    newest: Math.max(1, record.promotion?.timeline ?? 1, ...record.timelines.map(({ timeline }) => timeline), ...reported),
+    newest: newestTimeline(record, seen),
   };
 }

@@ -1,6 +1,7 @@
 /** Losing a primary and gaining another: restart, failover, and what a promotion may come to. */
 import { candidates, leaseOverMs, type Context } from './context.ts';
 import { finish } from './finish.ts';
+import { nextTimeline, withTimelines } from './timelines.ts';
 import type { Promotion, WalPosition } from '../model.ts';
 
 /** A promotion that takes longer than this goes to the next candidate. */
@@ -12,8 +13,6 @@ const ATTEMPT_LIMIT_MS = 10_000;
 const FAILURES_BEFORE_NEXT = 2;
 /** A standby asks its upstream for a sign of life after half of wal_receiver_timeout without one. */
 export const HEARD_MS = 2_000;
-/** Switch points that are remembered, for members that come back late. */
-const TIMELINES_KEPT = 50;
 /** How long a dead primary's agent may take to read its pg_control. */
 const LOOK_MS = 1_000;
 
@@ -58,16 +57,6 @@ export function startPromotion(context: Context, candidate: string, how: { plann
   });
 }
 
-/**
- * Higher than any that was handed out or seen, as nobody would notice the difference between two of one number. Of two
- * sites each has numbers of its own, the odd or the even ones: neither knows what the other began while they were parted.
- */
-export function nextTimeline({ record, input }: Context): number {
-  const seen = Object.values(input.seen).map(({ report }) => report.timeline ?? 1);
-  const next = Math.max(1, record.promotion?.timeline ?? 1, input.site?.upstream?.newest ?? 1, ...record.timelines.map(({ timeline }) => timeline), ...seen) + 1;
-  return input.site === null || next % 2 === input.site.side ? next : next + 1;
-}
-
 export function primaryDown(context: Context): boolean {
   const { record, spec } = context;
   if (record.primary === null || record.promotion !== null) return false;
@@ -105,7 +94,7 @@ export function promoted(context: Context): boolean {
   const report = context.report(promotion.candidate);
   if (!report?.ready || report.inRecovery !== false || report.term !== term) return false;
   const { timelines } = context.record;
-  const begun = report.timeline === null || report.timelineBegin === null ? timelines : [...timelines, { timeline: report.timeline, begin: report.timelineBegin }].slice(-TIMELINES_KEPT);
+  const begun = report.timeline === null || report.timelineBegin === null ? timelines : withTimelines(timelines, [{ timeline: report.timeline, begin: report.timelineBegin }]);
   context.change({ primary: promotion.candidate, promotion: null, timelines: begun });
   context.changeMember(promotion.candidate, { joined: true, rebuilds: 0 });
   context.tell({

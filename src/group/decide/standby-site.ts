@@ -6,11 +6,9 @@ import { candidates, comparePositions, isIn, positionOf, streams, type Context }
 import { finish } from './finish.ts';
 import { followOf, slots } from './goals.ts';
 import { newMember } from './members.ts';
-import { nextTimeline } from './promotion.ts';
-import type { Goal, GroupRecord, MemberRecord } from '../model.ts';
+import { nextTimeline, withTimelines } from './timelines.ts';
+import type { Goal, MemberRecord } from '../model.ts';
 
-/** Switch points that are remembered, as in promotion.ts. */
-const TIMELINES_KEPT = 50;
 /** A leading member that is down is started again at once by its agent: this long it has for that. */
 const LEADER_MS = 3_000;
 
@@ -108,8 +106,7 @@ export function learnTimelines(context: Context): boolean {
   const told = context.input.site?.upstream?.timelines ?? [];
   const fresh = told.filter(({ timeline }) => !known.some((one) => one.timeline === timeline));
   if (fresh.length === 0) return false;
-  const timelines: GroupRecord['timelines'] = [...known, ...fresh].sort((a, b) => a.timeline - b.timeline).slice(-TIMELINES_KEPT);
-  context.change({ timelines });
+  context.change({ timelines: withTimelines(known, fresh) });
   return true;
 }
 
