@@ -15,7 +15,7 @@ import type { OrbitEvent } from '../observe/event.ts';
 import type { SiteAnswer } from '../site/answer.ts';
 import type { PeerSite, SiteDocument } from '../site/document.ts';
 import type { SiteStatus } from '../site/status.ts';
-import type { RecoveryPoint } from '../group/member/parted.ts';
+import type { RecoveryPoint } from '../group/member/recovery-point.ts';
 
 /** The document at SPEC_KEY: the manifest in force, and what was settled when it was applied. */
 export interface ClusterDocument {

@@ -2,24 +2,15 @@
 import type { Agent } from '../agent.ts';
 import { byLeader } from '../leader.ts';
 import { isSite, siteNamed } from '../identity/ca.ts';
+import { receives, recoveryPoints } from './leading.ts';
 import { isSilence } from './peer-line.ts';
 import type { CallContext, Handlers } from '../rpc/server.ts';
 import { PgorbitError } from '../../errors.ts';
-import { SqlSession } from '../../engine/sql.ts';
-import { NEWEST_TIMELINE } from '../../group/member/observe.ts';
-import type { RecoveryPoint } from '../../group/member/parted.ts';
-import { sleep } from '../../lifecycle.ts';
 import { changeDocument } from '../../state/change.ts';
 import { SITE_KEY } from '../../state/store.ts';
 import { newSite, siteFollowerName, type SiteDocument } from '../../site/document.ts';
 import { otherSite, promoteSite, switchover } from '../../site/request.ts';
-import { lsnNumber } from '../../group/decide/context.ts';
 
-/** How long a copy may replay before what it has is told. ms */
-const REPLAY_MS = 10_000;
-const POLL_MS = 50;
-/** Longer than wal_receiver_timeout (engine/settings.ts). ms */
-const RECEIVER_MS = 4_000;
 /** Once more, and with patience, before a site is taken for lost. ms */
 const ASK_MS = 3_000;
 
@@ -115,54 +106,5 @@ async function peerNow(agent: Agent, { peer }: SiteDocument, signal: AbortSignal
     if (!isSilence(error)) throw error;
     // An agent there that hears of no leader answers by saying so: its site is down as far as anybody can tell.
     return { answers: false, epoch: 0 };
-  }
-}
-
-/** Does a leading member here receive WAL, for longer than the receiver of a sender that is gone calls itself streaming? */
-async function receives(agent: Agent, signal: AbortSignal): Promise<boolean> {
-  const end = performance.now() + RECEIVER_MS;
-  for (;;) {
-    const streaming = await ofLeaders(agent, async (session) => (await session.query("select 1 from pg_stat_wal_receiver where status = 'streaming'")).length > 0);
-    if (!Object.values(streaming).includes(true)) return false;
-    if (performance.now() > end || signal.aborted) return true;
-    await sleep(POLL_MS, signal);
-  }
-}
-
-/** Of each group: what its leading member has, when all of it is replayed. */
-const recoveryPoints = async (agent: Agent, signal: AbortSignal): Promise<Record<string, RecoveryPoint>> => ofLeaders(agent, (session) => pointOf(session, signal));
-
-/** By group: what `ask` says of its leading member; those that do not answer are left out. */
-async function ofLeaders<T>(agent: Agent, ask: (session: SqlSession) => Promise<T>): Promise<Record<string, T>> {
-  const found: Record<string, T> = {};
-  const { secrets } = agent.view;
-  for (const { record } of agent.view.groups.values()) {
-    const leader = record.primary === null ? undefined : record.members[record.primary];
-    if (leader === undefined || secrets === null) continue;
-    const session = new SqlSession({ host: leader.address, port: leader.port, ...secrets.agent });
-    try {
-      found[record.group] = await ask(session);
-    } catch (error) {
-      agent.log.warn({ err: error, group: record.group }, 'the leading member could not be asked');
-    } finally {
-      await session.close();
-    }
-  }
-  return found;
-}
-
-async function pointOf(session: SqlSession, signal: AbortSignal): Promise<RecoveryPoint> {
-  const end = performance.now() + REPLAY_MS;
-  for (;;) {
-    const rows = await session.query<{ timeline: number; replayed: string; received: string | null; time: string | null }>(
-      `select ${NEWEST_TIMELINE} as timeline, coalesce(pg_last_wal_replay_lsn(), pg_current_wal_lsn())::text as replayed, pg_last_wal_receive_lsn()::text as received,
-        to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time`,
-    );
-    const row = rows[0];
-    if (row === undefined) throw new PgorbitError('postgres-failed', 'a member does not say how far it has replayed');
-    const { timeline, replayed, received, time } = row;
-    if (lsnNumber(received) <= lsnNumber(replayed)) return { timeline, lsn: replayed, time };
-    if (performance.now() > end || signal.aborted) return { timeline, lsn: received ?? replayed, time };
-    await sleep(POLL_MS, signal);
   }
 }

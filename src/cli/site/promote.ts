@@ -1,6 +1,6 @@
 /** This site becomes the primary one because the other is lost. */
 import type { StatusDocument } from '../../agent/api.ts';
-import type { RecoveryPoint } from '../../group/member/parted.ts';
+import type { RecoveryPoint } from '../../group/member/recovery-point.ts';
 import { withCluster } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import { waitFor } from '../wait.ts';

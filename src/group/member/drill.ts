@@ -15,7 +15,7 @@ import { SqlSession } from '../../engine/sql.ts';
 import { PgorbitError } from '../../errors.ts';
 import { sleep } from '../../lifecycle.ts';
 import type { Member } from './member.ts';
-import type { RecoveryPoint } from './parted.ts';
+import { LAST_TRANSACTION, type RecoveryPoint } from './recovery-point.ts';
 
 export interface DrillCheck {
   /** How the result names it: the file, or the statement itself. */
@@ -152,15 +152,14 @@ async function fromStandby({ place, environment }: Member): Promise<string> {
 
 /** A standby that runs tells when its last transaction ended; one that was just started knows only what it replayed since. */
 async function lastCommit(session: SqlSession): Promise<string | null> {
-  const rows = await session.query<{ time: string | null }>(`select ${LAST} as time`);
+  const rows = await session.query<{ time: string | null }>(`select ${LAST_TRANSACTION} as time`);
   return rows[0]?.time ?? null;
 }
-const LAST = "to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 
 async function promoted(session: SqlSession, before: string | null, signal: AbortSignal, postmaster: Postmaster): Promise<RecoveryPoint> {
   await session.query('select pg_promote(false)');
   await until(signal, postmaster, async () => (await session.query<{ recovery: boolean }>('select pg_is_in_recovery() as recovery'))[0]?.recovery === false);
-  const rows = await session.query<{ lsn: string; time: string | null; timeline: number }>(`select pg_last_wal_replay_lsn()::text as lsn, ${LAST} as time, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int as timeline`);
+  const rows = await session.query<{ lsn: string; time: string | null; timeline: number }>(`select pg_last_wal_replay_lsn()::text as lsn, ${LAST_TRANSACTION} as time, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int as timeline`);
   const row = rows[0];
   if (row === undefined) throw new PgorbitError('postgres-failed', 'the copy does not say how far it came');
   return { timeline: row.timeline, lsn: row.lsn, time: row.time ?? before };

@@ -6,20 +6,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDurably } from '../../durable.ts';
 import { errnoOf } from '../../errors.ts';
+import type { RecoveryPoint } from './recovery-point.ts';
 
 /** Whose the data are from now on. */
 export interface NewOwner {
   cluster: string;
   clusterId: string;
-}
-
-/** Up to where the data go. */
-export interface RecoveryPoint {
-  timeline: number;
-  /** `X/Y` */
-  lsn: string;
-  /** When the last replayed transaction was committed or rolled back, ISO 8601; null where none was since it started. */
-  time: string | null;
 }
 
 export interface Parted {

@@ -4,11 +4,11 @@
  */
 import { PgorbitError } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
-import { parseLsn } from '../../../wal/lsn.ts';
 import { writeMarker } from '../../../volume/marker.ts';
 import type { Member } from '../member.ts';
-import { readParted, writeParted, type NewOwner, type Parted, type RecoveryPoint } from '../parted.ts';
+import { readParted, writeParted, type NewOwner, type Parted } from '../parted.ts';
 import { holdingOf } from '../place.ts';
+import { replayedBy, type RecoveryPoint } from '../recovery-point.ts';
 import { syncSlots } from '../slots.ts';
 import { observe } from '../observe.ts';
 import { cutUpstream } from './promise.ts';
@@ -80,17 +80,13 @@ async function replayed(member: Member, signal: AbortSignal): Promise<RecoveryPo
   let last = '';
   let movedAt = performance.now();
   for (;;) {
-    const rows = await member.sql().query<{ replayed: string; received: string | null; time: string | null }>(
-      "select pg_last_wal_replay_lsn()::text as replayed, pg_last_wal_receive_lsn()::text as received, to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as time",
-    );
-    const row = rows[0];
-    if (row === undefined) throw new PgorbitError('postgres-failed', `${member.place.member} does not say how far it has replayed`);
-    if (row.received === null || parseLsn(row.replayed) >= parseLsn(row.received)) return { timeline: member.observation?.timeline ?? 1, lsn: row.replayed, time: row.time };
-    if (row.replayed !== last) movedAt = performance.now();
+    const { point, missing } = await replayedBy(member.sql());
+    if (missing === null) return point;
+    if (point.lsn !== last) movedAt = performance.now();
     else if (performance.now() - movedAt > STALLED_MS) {
-      throw new PgorbitError('postgres-failed', `${member.place.member} has received WAL up to ${row.received} and does not get beyond ${row.replayed}`, { hint: `pgorbit logs ${member.place.member}` });
+      throw new PgorbitError('postgres-failed', `${member.place.member} has received WAL up to ${missing} and does not get beyond ${point.lsn}`, { hint: `pgorbit logs ${member.place.member}` });
     }
-    last = row.replayed;
+    last = point.lsn;
     await sleep(POLL_MS, signal);
   }
 }
