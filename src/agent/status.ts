@@ -2,7 +2,7 @@
 import type { AgentStatus, ArchiveStatus, ClusterDocument, GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from './api.ts';
 import type { AgentAddress } from './config.ts';
 import { FRESH_MS, type Seen } from '../group/decide/context.ts';
-import { slotName } from '../group/decide/goals.ts';
+import { shownAs, slotName } from '../group/decide/goals.ts';
 import { acknowledgementsOf } from '../group/decide/quorum.ts';
 import type { ArchiveReport, Follower, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
 import type { SiteStatus } from '../site/status.ts';
@@ -75,7 +75,7 @@ function memberStatus(member: MemberRecord, record: GroupRecord, reportOf: (memb
   const isPrimary = record.primary === member.name && record.standbySite !== true;
   const report = reportOf(member.name);
   const goal = member.goal.kind === 'follow' ? member.goal : null;
-  const followed = goal === null ? null : goal.upstream.site === undefined ? goal.upstream.member : `${goal.upstream.site}/${goal.upstream.member}`;
+  const followed = goal === null ? null : shownAs(goal.upstream);
   // What the other site says is not among the reports.
   const upstream = goal === null ? primary : goal.upstream.site === undefined ? reportOf(goal.upstream.member) : null;
   const follower = followerOf(upstream, member.name, record.term);

@@ -1,6 +1,7 @@
 /** A cluster that is one of two sites: the document at SITE_KEY. A cluster on its own has none. */
 import type { AgentAddress } from '../agent/config.ts';
-import type { WalPosition } from '../group/model.ts';
+import { slotName } from '../group/decide/goals.ts';
+import type { ClusterSpec, WalPosition } from '../group/model.ts';
 
 export interface SiteDocument {
   format: 1;
@@ -52,8 +53,11 @@ export const nextEpoch = (side: 0 | 1, ...known: number[]): number => {
 };
 
 /** The slot that a site's leading members use on the other site, and the name that they come under: no member has such a one. */
-export const siteSlotName = (cluster: string): string => `pgorbit_site_${cluster.replaceAll('-', '_')}`;
+export const siteSlotName = (cluster: string): string => slotName(`site-${cluster}`);
 export const siteFollowerName = (cluster: string): string => `site:${cluster}`;
+
+/** Where a site's members may come from. */
+export const addressesOf = (hosts: ClusterSpec['hosts']): string[] => [...new Set(Object.values(hosts).map(({ address }) => address))].sort();
 
 /** Written once, when a site is founded; later both sides change theirs by what they hear. */
 export const newSite = (role: SiteDocument['role'], peer: PeerSite, epoch: number): SiteDocument =>

@@ -1,6 +1,6 @@
 /** What `pgorbit status` shows of sites. Pure. */
 import type { GroupRecord, WalPosition } from '../group/model.ts';
-import { groupAnswer } from './answer.ts';
+import { leaderReport, positionIn } from './answer.ts';
 import type { SiteDocument } from './document.ts';
 import { lag } from './request.ts';
 import { isFresh, type Heard } from './view.ts';
@@ -45,11 +45,11 @@ export function siteStatus({ site, heard, records, seen, now }: SiteStatusInput)
       writable: fresh && [...records.keys()].every((name) => there?.groups[name]?.writable === true),
     },
     groups: [...records].map(([name, record]) => {
-      const own = groupAnswer(record, seen(name), now);
+      const own = positionIn(leaderReport(record, seen(name), now));
       const other = fresh ? (there?.groups[name]?.position ?? null) : null;
-      const [ahead, behind] = site.role === 'primary' ? [own.position, other] : [other, own.position];
+      const [ahead, behind] = site.role === 'primary' ? [own, other] : [other, own];
       const bytes = lag(ahead, behind);
-      return { name, lagBytes: Number.isFinite(bytes) ? bytes : null, position: own.position, timeline: record.timelines.at(-1) ?? null };
+      return { name, lagBytes: Number.isFinite(bytes) ? bytes : null, position: own, timeline: record.timelines.at(-1) ?? null };
     }),
   };
 }

@@ -6,9 +6,10 @@ import { receives, recoveryPoints } from './leading.ts';
 import { isSilence } from './peer-line.ts';
 import type { CallContext, Handlers } from '../rpc/server.ts';
 import { PgorbitError } from '../../errors.ts';
+import { slotName } from '../../group/decide/goals.ts';
 import { changeDocument } from '../../state/change.ts';
 import { SITE_KEY } from '../../state/store.ts';
-import { newSite, siteFollowerName, type SiteDocument } from '../../site/document.ts';
+import { newSite, siteFollowerName, siteSlotName, type SiteDocument } from '../../site/document.ts';
 import { otherSite, promoteSite, switchover } from '../../site/request.ts';
 
 /** Once more, and with patience, before a site is taken for lost. ms */
@@ -20,13 +21,13 @@ export function siteHandlers(agent: Agent): Handlers {
     'GET /v1/site': byLeader(agent, 'GET /v1/site', async ({ from }) => keeper.answerTo(from)),
     'POST /v1/site/certificate': ofPeer(agent, byLeader(agent, 'POST /v1/site/certificate', ({ request }) => agent.enrolment.certifySite(request))),
     'POST /v1/site/admit': byLeader(agent, 'POST /v1/site/admit', async ({ request, peer }) => {
-      const { site, view: { cluster, secrets } } = { site: agent.view.site, view: agent.view };
+      const { site, cluster, secrets } = agent.view;
       if (cluster === null || secrets === null) throw new PgorbitError('state-conflict', `cluster ${agent.config.cluster} is only being made`, { hint: 'wait until `pgorbit up` is done there' });
       if (site !== null && site.document.peer.clusterId !== peer.clusterId) {
         throw new PgorbitError('unsafe', `cluster ${agent.config.cluster} has another site already: ${site.document.peer.cluster}`, { hint: `\`pgorbit site detach --cluster ${agent.config.cluster}\` lets go of it` });
       }
       if (site?.document.role === 'standby') throw new PgorbitError('unsafe', `cluster ${agent.config.cluster} is a standby itself`, { hint: `name the primary site: ${site.document.peer.cluster}` });
-      const taken = Object.values(cluster.document.spec.groups).flatMap((group) => Object.keys(group.members)).find((name) => name === `site-${peer.cluster}`);
+      const taken = Object.values(cluster.document.spec.groups).flatMap((group) => Object.keys(group.members)).find((name) => slotName(name) === siteSlotName(peer.cluster));
       if (taken !== undefined) throw new PgorbitError('unsafe', `cluster ${agent.config.cluster} has a member ${taken}, whose slot would be that of the other site`, { hint: 'give the new cluster another name' });
       const { ca, cert } = await agent.enrolment.certifySite(request);
       const document: SiteDocument = site === null ? newSite('primary', peer, 1) : { ...site.document, peer };

@@ -10,12 +10,12 @@ import { makeKey, makeRequest } from '../identity/request.ts';
 import { isSilence, PeerLine } from './peer-line.ts';
 import type { Seen } from '../../group/decide/context.ts';
 import type { SiteView } from '../../group/decide/site-view.ts';
-import { Bell, type Lifecycle } from '../../lifecycle.ts';
+import { Bell, sleep, type Lifecycle } from '../../lifecycle.ts';
 import type { EventDraft } from '../../observe/event.ts';
 import type { Log } from '../../observe/log.ts';
 import { groupAnswer, type SiteAnswer } from '../../site/answer.ts';
 import { decideSite, type GroupFacts, type Timers } from '../../site/decide.ts';
-import { siteFollowerName, type SiteDocument } from '../../site/document.ts';
+import { addressesOf, siteFollowerName, type SiteDocument } from '../../site/document.ts';
 import { factsOf } from '../../site/facts.ts';
 import type { Ask } from '../../site/request.ts';
 import { isFresh, siteView, type Heard } from '../../site/view.ts';
@@ -61,18 +61,16 @@ export class SiteKeeper {
   start(life: Lifecycle): void {
     const { store, view } = this.#options;
     life.run('asking the other site', async (signal) => {
-      const bell = this.#bell;
       while (!signal.aborted) {
         const site = view.site?.document;
         if (site !== undefined && store.leadership().self) await this.#poll(site, signal);
-        await bell.wait(this.#busy() ? BUSY_POLL_MS : POLL_MS, signal);
+        await this.#bell.wait(this.#busy() ? BUSY_POLL_MS : POLL_MS, signal);
       }
     });
     life.run('deciding about the site', async (signal) => {
-      const bell = new Bell();
       while (!signal.aborted) {
         if (view.site !== null && store.leadership().self) await this.#decide();
-        await bell.wait(this.#busy() ? BUSY_POLL_MS : DECIDE_MS, signal);
+        await sleep(this.#busy() ? BUSY_POLL_MS : DECIDE_MS, signal);
       }
     });
   }
@@ -120,8 +118,7 @@ export class SiteKeeper {
   /** Where this site's agents are, and what proves who they are. */
   reachedAt(): Pick<SiteAnswer, 'agents' | 'addresses' | 'ca'> {
     const { view, agents, ca } = this.#options;
-    const addresses = Object.values(view.cluster?.document.spec.hosts ?? {}).map(({ address }) => address);
-    return { agents: agents().map(({ host, address, port }) => ({ host, address, port })), addresses: [...new Set(addresses)].sort(), ca: ca() };
+    return { agents: agents().map(({ host, address, port }) => ({ host, address, port })), addresses: addressesOf(view.cluster?.document.spec.hosts ?? {}), ca: ca() };
   }
 
   /** For a person's request. */

@@ -8,7 +8,7 @@ import { makeKey, makeRequest, publicKeyOf } from '../../agent/identity/request.
 import { PgorbitError } from '../../errors.ts';
 import type { ClusterSpec, SecretsDocument } from '../../group/model.ts';
 import { adminDir } from '../../home.ts';
-import { newSite, siteFollowerName, type SiteDocument } from '../../site/document.ts';
+import { addressesOf, newSite, siteFollowerName, type SiteDocument } from '../../site/document.ts';
 import type { ClusterFile } from '../admin.ts';
 import { withCluster } from '../cluster.ts';
 import type { Context } from '../context.ts';
@@ -56,10 +56,9 @@ export async function foundSite(context: Context, spec: ClusterSpec, file: Clust
   if (standbyOf === undefined || own === null) throw new PgorbitError('state-corrupt', `the authority of cluster ${file.cluster} is not here, where the cluster is made`);
   const keys = { here: makeKey(), there: makeKey() };
   const cert = await certifySite(authorityFrom(own.cert, own.key), standbyOf, publicKeyOf(keys.there));
-  const addresses = [...new Set(Object.values(spec.hosts).map(({ address }) => address))].sort();
   const answer = await withCluster(context, (cluster) => cluster.call('POST /v1/site/admit', {
     request: makeRequest(siteFollowerName(file.cluster), keys.here),
-    peer: { cluster: file.cluster, clusterId: file.clusterId, agents: [...file.agents, ...file.remote], addresses, ca: own.cert, cert, key: keys.there },
+    peer: { cluster: file.cluster, clusterId: file.clusterId, agents: [...file.agents, ...file.remote], addresses: addressesOf(spec.hosts), ca: own.cert, cert, key: keys.there },
   }, { signal: context.signal }), standbyOf);
   const { epoch, secrets, ...peer } = answer;
   return { secrets, site: newSite('standby', { ...peer, key: keys.here }, epoch) };

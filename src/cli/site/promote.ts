@@ -4,7 +4,7 @@ import type { RecoveryPoint } from '../../group/member/recovery-point.ts';
 import { withCluster } from '../cluster.ts';
 import type { Context } from '../context.ts';
 import { waitFor } from '../wait.ts';
-import { siteOf } from './switchover.ts';
+import { siteOf, withoutPrimary } from './switchover.ts';
 
 /** What was received is replayed first. */
 const PROMOTE_MS = 300_000;
@@ -28,7 +28,7 @@ export function promoteSite(context: Context, force: boolean): Promise<PromotedS
     if (before.role === 'standby') context.progress.warn(`see to it that nothing writes to ${before.peer.cluster} until it answers again: what it has and ${cluster.name} has not is taken back then`);
     context.progress.step(`make ${cluster.name} the primary site`);
     const status = await waitFor(context, cluster, context.deadline(PROMOTE_MS), `for ${cluster.name} to accept writes`, (seen) => {
-      const waiting = seen.groups.filter((group) => group.primary === null || group.members.find((member) => member.name === group.primary)?.state !== 'running');
+      const waiting = withoutPrimary(seen);
       return waiting.length === 0 ? { done: seen } : { waiting: waiting.map((group) => `group ${group.name}: ${group.reason}`) };
     });
     context.progress.done();

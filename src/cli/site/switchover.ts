@@ -34,6 +34,10 @@ export function siteOf(status: StatusDocument): SiteStatus {
   throw new PgorbitError('usage', `cluster ${status.cluster} is on its own: it has no other site`, { hint: '`standby_of` in the manifest of another cluster makes that one a site of this' });
 }
 
+/** The groups in which nobody accepts writes yet. */
+export const withoutPrimary = ({ groups }: StatusDocument): StatusDocument['groups'] =>
+  groups.filter((group) => group.primary === null || group.members.find((member) => member.name === group.primary)?.state !== 'running');
+
 function look(cluster: Cluster, status: StatusDocument, to: string, before: SiteStatus): { done: StatusDocument } | { waiting: string[] } {
   const site = siteOf(status);
   const there = to === site.peer.cluster;
@@ -42,7 +46,7 @@ function look(cluster: Cluster, status: StatusDocument, to: string, before: Site
     if (site.role === 'standby' && site.peer.role === 'primary' && site.peer.writable) return { done: status };
     return { waiting: [site.role === 'primary' ? `${cluster.name} writes everything out and stops` : `${to} has everything and takes over`] };
   }
-  const groups = status.groups.filter((group) => group.primary === null || group.members.find((member) => member.name === group.primary)?.state !== 'running');
+  const groups = withoutPrimary(status);
   if (site.role === 'primary' && site.handOver === null && groups.length === 0) return { done: status };
   if (site.role === 'standby' && site.peer.role === 'primary' && before.peer.role === 'primary' && site.peer.epoch === before.peer.epoch && site.peer.answers && site.note?.startsWith('the hand-over was taken back')) throw new PgorbitError('operation-failed', site.note);
   return { waiting: [site.role === 'standby' ? `${site.peer.cluster} stops, and ${to} fetches what it lacks` : `${groups.map(({ name }) => name).join(', ')} gets a primary`] };

@@ -129,7 +129,7 @@ export function streams(context: Context, name: string): boolean {
   if (report?.streamingFrom == null) return false;
   const goal = context.record.members[name]?.goal;
   if (goal?.kind === 'follow' && goal.upstream.site !== undefined) return true;
-  const followed = goal?.kind === 'follow' ? goal.upstream.member : context.record.primary;
+  const followed = followedBy(goal) ?? context.record.primary;
   const upstream = followed === null ? null : context.report(followed);
   return upstream === null || upstream.followers.some((follower) => follower.name === name && (follower.term ?? context.record.term) === context.record.term);
 }

@@ -122,3 +122,6 @@ export function slots(context: Context, holder: string, primary: string): string
 export function endpoint(member: MemberRecord): Endpoint {
   return { member: member.name, address: member.address, port: member.port };
 }
+
+/** As people are shown it: `n1`, or `a/n1` of the other site a. */
+export const shownAs = ({ site, member }: Endpoint): string => (site === undefined ? member : `${site}/${member}`);

@@ -1,9 +1,9 @@
 /** Putting a member's data right instead of copying them anew: what it wrote beyond the fork is taken back. */
 import { rewind } from '../../../engine/rewind/rewind.ts';
 import { PgorbitError, toReport } from '../../../errors.ts';
+import { shownAs } from '../../decide/goals.ts';
 import type { Member } from '../member.ts';
 import { closeRestore } from '../restore.ts';
-import type { Endpoint } from '../../model.ts';
 import { makeSlot } from '../slots.ts';
 
 /**
@@ -15,14 +15,14 @@ export async function rewindMember(member: Member, signal: AbortSignal): Promise
   const { goal, record, term } = orders;
   if (goal.kind !== 'follow') throw new PgorbitError('internal', `${place.member} is rewound without anybody to follow`);
   const from = goal.rewindFrom ?? goal.upstream;
-  member.nowDoing(`rewinding to ${nameOf(from)}`);
+  member.nowDoing(`rewinding to ${shownAs(from)}`);
   const started = performance.now();
   const source = member.connect(from);
   try {
     if (from === goal.upstream) await makeSlot(source, goal.slot);
     const { how, fork, bytes, files } = await rewind({
-      dataDir: place.dataDir, source, sourceName: nameOf(from), owner: environment.user, signal,
-      onProgress: ({ done, total }) => member.nowDoing(`rewinding to ${nameOf(from)}: ${Math.floor((100 * done) / Math.max(1, total))} %`),
+      dataDir: place.dataDir, source, sourceName: shownAs(from), owner: environment.user, signal,
+      onProgress: ({ done, total }) => member.nowDoing(`rewinding to ${shownAs(from)}: ${Math.floor((100 * done) / Math.max(1, total))} %`),
       beforeWriting: () => member.writeMarker(0, term),
     });
     await closeRestore(place.homeDir);
@@ -38,6 +38,3 @@ export async function rewindMember(member: Member, signal: AbortSignal): Promise
     await source.close();
   }
 }
-
-/** As messages name it: `n1`, or `a/n1` of the other site a. */
-export const nameOf = ({ site, member }: Endpoint): string => (site === undefined ? member : `${site}/${member}`);
