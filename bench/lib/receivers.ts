@@ -1,7 +1,8 @@
 /** Who confirms the commits of one primary in the commit bench: nobody, a logger, a standby, pg_receivewal. One at a time. */
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { withDescendants } from '../../src/engine/proc.ts';
 import { sleep } from '../../src/lifecycle.ts';
 import { TestLogger, upstream } from '../../src/wal/testing/logger.ts';
 import { TestPostgres, background, makeDir } from '../../src/wal/testing/postgres.ts';
@@ -44,7 +45,7 @@ export async function standbyOf(primary: TestPostgres): Promise<Receiver> {
   const one = await primary.copyAsStandby({ primary_conninfo: `host=127.0.0.1 port=${primary.port} user=postgres application_name=standby`, synchronous_standby_names: '' });
   await one.stop();
   await primary.start();
-  return { name: 'standby', start: () => one.start(), stop: () => one.stop(), pids: () => withChildren(one.pid!), destroy: () => one.destroy() };
+  return { name: 'standby', start: () => one.start(), stop: () => one.stop(), pids: () => withDescendants([one.pid!]), destroy: () => one.destroy() };
 }
 
 /** pg_receivewal of the primary's own version, which acknowledges what it has flushed. */
@@ -71,12 +72,6 @@ export function receivewalOf(primary: TestPostgres): Receiver {
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-/** A postmaster has no children of its children. */
-function withChildren(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return [pid, ...(children === '' ? [] : children.split(' ').map(Number))];
 }
 
 /** Has the primary wait for `receiver`, and returns when that one has everything and does nothing any more. */
