@@ -17,16 +17,8 @@ export interface ConnectOptions {
   /** Speaks TLS with these options, or not at all; there is no falling back. */
   tls?: ConnectionOptions | undefined;
   timeoutMs: number;
-  /** Where the bytes of a connection without TLS go, one buffer for all reads or what it gives; without it, to fresh memory for every read. */
-  memory?: Buffer | ReceiveMemory | undefined;
-}
-
-/** Memory that is used again. What `copyOut` hands on is a view of it. */
-export interface ReceiveMemory {
-  /** Memory for the next read; what was read before may be overwritten, unless it is kept from that. */
-  next: () => Buffer;
-  /** So many bytes were read to it. */
-  filled: (bytes: number) => void;
+  /** Where the bytes of a connection without TLS go, read after read: what is handed on is a view of it. Without it, to fresh memory for every read. */
+  memory?: Buffer | undefined;
 }
 
 /** A server's own error: `state` is its SQLSTATE. */
@@ -91,7 +83,7 @@ export class ReplicationClient {
     try {
       await opened(socket, where);
       socket.setKeepAlive(true, KEEPALIVE_MS);
-      const readBytes = options.memory && 'length' in options.memory && !options.tls ? options.memory.length : TLS_RECORD_BYTES;
+      const readBytes = options.memory && !options.tls ? options.memory.length : TLS_RECORD_BYTES;
       const client = new ReplicationClient(options.tls ? await encrypt(socket, options.tls, where) : socket, where, readBytes);
       receive = (chunk) => client.#receiveView(chunk);
       await client.#authenticate(options);
@@ -308,15 +300,11 @@ export class ReplicationClient {
   }
 }
 
-/** Memory that is asked for anew is handed to libuv anew for every read, which small reads feel. */
-function readInto(memory: Buffer | ReceiveMemory, receive: (chunk: Buffer) => void): OnReadOpts {
-  const asked = 'next' in memory;
+function readInto(memory: Buffer, receive: (chunk: Buffer) => void): OnReadOpts {
   return {
-    buffer: asked ? memory.next : memory,
-    callback: (bytes, buffer) => {
-      const chunk = (buffer as Buffer).subarray(0, bytes);
-      if (asked) memory.filled(bytes);
-      receive(chunk);
+    buffer: memory,
+    callback: (bytes) => {
+      receive(memory.subarray(0, bytes));
       return true;
     },
   };

@@ -83,7 +83,7 @@ export async function baseBackup(options: BaseBackupOptions): Promise<BaseBackup
     await target.prepare();
     // One read after the other to memory that stays in the processor's cache: all that is kept of it is copied.
     const arriving = Buffer.allocUnsafeSlow(READ_BYTES);
-    const client = await ReplicationClient.connect({ ...source, timeoutMs: CONNECT_MS, memory: { next: () => arriving, filled: () => {} } }, signal);
+    const client = await ReplicationClient.connect({ ...source, timeoutMs: CONNECT_MS, memory: arriving }, signal);
     const cut = (): void => client.destroy();
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();
