@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { keepalive, parseReceiverMessage, parseReplicationCommand, parseSenderMessage, standbyStatus, walDataHeader } from './replication.ts';
+import { MessageSplitter } from './buffer.ts';
+import { keepalive, parseReceiverMessage, parseReplicationCommand, parseSenderMessage, statusMessage, walDataHeader } from './replication.ts';
 
 describe('replication commands', () => {
   it.each([
@@ -35,7 +36,10 @@ describe('replication messages', () => {
     expect(parseSenderMessage(wal)).toEqual({ kind: 'wal', start: 5n, walEnd: 9n, data: Buffer.from('abcd') });
     expect(parseSenderMessage(keepalive(7n, 0, true))).toEqual({ kind: 'keepalive', walEnd: 7n, replyRequested: true });
     const status = { write: 3n, flush: 2n, apply: 0n, replyRequested: true };
-    expect(parseReceiverMessage(standbyStatus(status, 0))).toEqual(status);
+    const splitter = new MessageSplitter({ untypedFirst: false });
+    splitter.push(statusMessage(status, 0));
+    const { type, payload } = splitter.next()!;
+    expect([type, parseReceiverMessage(payload)]).toEqual(['d', status]);
     expect(parseReceiverMessage(Buffer.from('h'))).toBeNull();
   });
 

@@ -134,10 +134,6 @@ export interface StandbyStatus {
   replyRequested: boolean;
 }
 
-export function standbyStatus(status: StandbyStatus, nowMs: number): Buffer {
-  return statusMessage(status, nowMs).subarray(COPY_DATA_HEAD);
-}
-
 /** A CopyData message's type and length. */
 const COPY_DATA_HEAD = 5;
 const STATUS_BYTES = 34;

@@ -4,8 +4,8 @@ import { parseHistory, switchpointOf, timelineSpans, type TimelineHistory } from
 import { formatLsn, type Lsn, segmentStart } from '../../wal/lsn.ts';
 import { parseError } from '../../wire/backend.ts';
 import { type Answer, ReplicationClient, UpstreamError } from '../../wire/client.ts';
-import { copyData, copyDone } from '../../wire/frontend.ts';
-import { parseSenderMessage, standbyStatus } from '../../wire/replication.ts';
+import { copyDone } from '../../wire/frontend.ts';
+import { parseSenderMessage, statusMessage } from '../../wire/replication.ts';
 import { identifySource, oneRow, type Identity } from '../source.ts';
 import type { ArchivePosition, ArchiveWriter } from './writer.ts';
 
@@ -195,7 +195,7 @@ async function stream(options: SessionOptions, client: ReplicationClient, writer
     const reply = (replyRequested: boolean): void => {
       options.check?.();
       writer.flush();
-      client.write(copyData(standbyStatus({ write: writer.flushed, flush: writer.flushed, apply: 0n, replyRequested }, Date.now())));
+      client.write(statusMessage({ write: writer.flushed, flush: writer.flushed, apply: 0n, replyRequested }, Date.now()));
       options.onFlushed(writer, sourceEnd);
     };
     const timer = setInterval(() => guarded(() => {
