@@ -4,10 +4,10 @@
  * at work, and when its configuration is gone: then its agent's host is no part of the cluster any more.
  */
 import { dirname } from 'node:path';
+import { claimFolder } from '../../engine/companion-claim.ts';
+import { endWith, log } from '../../engine/companion-log.ts';
 import { PgorbitError, toReport } from '../../errors.ts';
 import { Lifecycle } from '../../lifecycle.ts';
-import { claimFolder } from '../../wal/logger/claim.ts';
-import { fatalLine } from '../../wal/logger/failure.ts';
 import { openNamed } from '../open-store.ts';
 import { type ArchiveOrders, archiveContinuously, type Progress } from './continuous.ts';
 import { type ArchiverFile, readConfig, writeStatus } from './files.ts';
@@ -23,10 +23,6 @@ const ordersIn = ({ sources, flushMs, account }: ArchiverFile): ArchiveOrders =>
 function explainMissing(error: unknown, to: string): unknown {
   if (!(error instanceof PgorbitError) || error.code !== 'no-such-backup') return error;
   return new PgorbitError('no-such-backup', `${to} is not the repository that was archived to so far`, { hint: 'is its disk mounted on this host? It is looked for again; `archive: { to: ..., hosts: [...] }` says from which hosts it can be used', cause: error });
-}
-
-function log(level: string, text: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${level} ${text}\n`);
 }
 
 async function main(file: string | undefined): Promise<void> {
@@ -76,7 +72,4 @@ async function main(file: string | undefined): Promise<void> {
   }
 }
 
-main(process.argv[2]).catch((error: unknown) => {
-  process.stderr.write(fatalLine(new Date().toISOString(), toReport(error)));
-  process.exit(error instanceof PgorbitError ? error.exitCode : 1);
-});
+main(process.argv[2]).catch(endWith);

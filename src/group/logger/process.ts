@@ -5,9 +5,7 @@ import type { Cgroup } from '../../engine/cgroup.ts';
 import { adoptCompanion, programAt, startCompanion, stopCompanion, type Companion, type Program } from '../../engine/companion.ts';
 import type { OsUser } from '../../engine/osuser.ts';
 import { maySearch } from '../../engine/reach.ts';
-import { runningLogger } from '../../wal/logger/claim.ts';
 import { LoggerClient } from '../../wal/logger/client.ts';
-import { fatalIn } from '../../wal/logger/failure.ts';
 
 export type LoggerProcess = Companion;
 
@@ -24,13 +22,7 @@ export interface StartOptions {
 
 const WHAT = 'the logger';
 
-/**
- * A safety net, far above what is used: at full speed the process has 95 MB resident, 52 MB of them when idle. WAL comes
- * and goes in buffers outside the heap; flags that keep the heap smaller made it slower and no smaller.
- */
-const NODE_FLAGS: readonly string[] = ['--max-old-space-size=128'];
-
-const program = (): Program => programAt(new URL('../../wal/logger/main.js', import.meta.url), NODE_FLAGS);
+const program = (): Program => programAt(new URL('../../wal/logger/main.js', import.meta.url));
 
 /**
  * Who runs the logger: PostgreSQL's user, or root where that user may not read node or pgorbit itself (below /root, say):
@@ -59,14 +51,11 @@ async function mayRead(file: string, user: OsUser): Promise<boolean> {
  */
 export async function startLogger({ control, ...options }: StartOptions): Promise<LoggerProcess> {
   const client = new LoggerClient(control);
-  return startCompanion({ ...options, what: WHAT, program: program(), fatal: fatalIn, ready: async (pid) => (await client.status().then((status) => status.pid, () => null)) === pid });
+  return startCompanion({ ...options, what: WHAT, program: program(), ready: async (pid) => (await client.status().then((status) => status.pid, () => null)) === pid });
 }
 
 /** The logger that runs in `dir`, started by whomever, or null. Its exit is noticed within 50 ms. */
-export function adoptLogger(dir: string): LoggerProcess | null {
-  const id = runningLogger(dir);
-  return id === null ? null : adoptCompanion(id);
-}
+export const adoptLogger = (dir: string): LoggerProcess | null => adoptCompanion(dir);
 
 /**
  * SIGTERM, and SIGKILL after ten seconds: what it acknowledged is durable either way.

@@ -3,11 +3,11 @@
  * The file holds paths and secrets, so its mode has to be 0600; see LoggerFile.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
-import { PgorbitError, toReport } from '../../errors.ts';
+import { claimFolder } from '../../engine/companion-claim.ts';
+import { endWith, log } from '../../engine/companion-log.ts';
+import { PgorbitError } from '../../errors.ts';
 import { parseVerifier } from '../../wire/scram.ts';
-import { claimFolder } from './claim.ts';
 import { ControlServer } from './control.ts';
-import { fatalLine } from './failure.ts';
 import { LOGGER_DEFAULTS, Logger, type LoggerTunables } from './logger.ts';
 
 export interface LoggerFile {
@@ -35,15 +35,11 @@ function read(file: string): LoggerFile {
   }
 }
 
-function log(level: string, text: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${level} ${text}\n`);
-}
-
 async function main(file: string | undefined): Promise<void> {
   if (file === undefined) throw new PgorbitError('usage', 'the logger needs the path of its configuration');
   const config = read(file);
   mkdirSync(config.dir, { recursive: true, mode: 0o700 });
-  const leave = claimFolder(config.dir);
+  const leave = claimFolder(config.dir, 'logger');
   const logger = await Logger.start({
     ...LOGGER_DEFAULTS,
     dir: config.dir, host: config.host, port: config.port, log,
@@ -73,7 +69,4 @@ async function main(file: string | undefined): Promise<void> {
   process.on('SIGINT', stop);
 }
 
-main(process.argv[2]).catch((error: unknown) => {
-  process.stderr.write(fatalLine(new Date().toISOString(), toReport(error)));
-  process.exit(error instanceof PgorbitError ? error.exitCode : 1);
-});
+main(process.argv[2]).catch(endWith);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fatalIn, fatalLine } from './failure.ts';
+import { fatalIn, fatalLine } from './companion-log.ts';
 
 describe('the last line of a logger', () => {
   it('comes back whole, whatever stands around it', () => {

@@ -3,8 +3,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { identify } from '../../engine/proc.ts';
-import { claimFolder, runningLogger } from './claim.ts';
+import { identify } from './proc.ts';
+import { claimant, claimFolder } from './companion-claim.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -12,14 +12,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-describe('a logger\'s folder', () => {
+describe('a companion\'s folder', () => {
   it('is taken by one process, found by others, and given up', () => {
-    expect(runningLogger(dir)).toBeNull();
-    const leave = claimFolder(dir);
-    expect(runningLogger(dir)?.pid).toBe(process.pid);
-    expect(() => claimFolder(dir)).toThrow(/already is the logger/);
+    expect(claimant(dir)).toBeNull();
+    const leave = claimFolder(dir, 'logger');
+    expect(claimant(dir)?.pid).toBe(process.pid);
+    expect(() => claimFolder(dir, 'logger')).toThrow(/already is the logger/);
     leave();
-    expect(runningLogger(dir)).toBeNull();
+    expect(claimant(dir)).toBeNull();
     expect(readdirSync(dir)).toEqual([]);
   });
 
@@ -31,8 +31,8 @@ describe('a logger\'s folder', () => {
     await ended;
     for (const text of [JSON.stringify(id), JSON.stringify({ ...identify(process.pid), startTime: '1' }), '{"pid":']) {
       writeFileSync(join(dir, 'pid'), text);
-      expect(runningLogger(dir)).toBeNull();
-      claimFolder(dir)();
+      expect(claimant(dir)).toBeNull();
+      claimFolder(dir, 'logger')();
     }
   });
 });

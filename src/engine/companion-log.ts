@@ -1,7 +1,17 @@
-/** Why a logger's process ended by itself: the last line of its log, for people and for the agent that started it. */
-import type { ErrorReport } from '../../errors.ts';
+/** The log of a companion. Its last line says why it ended by itself, for people and for the agent that started it. */
+import { PgorbitError, toReport, type ErrorReport } from '../errors.ts';
 
 const FATAL = ' fatal ';
+
+export function log(level: string, text: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${level} ${text}\n`);
+}
+
+/** Ends this process. */
+export function endWith(error: unknown): never {
+  process.stderr.write(fatalLine(new Date().toISOString(), toReport(error)));
+  process.exit(error instanceof PgorbitError ? error.exitCode : 1);
+}
 
 export function fatalLine(time: string, report: ErrorReport): string {
   return `${time}${FATAL}${JSON.stringify(report)}\n`;

@@ -1,23 +1,23 @@
 /**
- * `pid` in a logger's folder: which process keeps this WAL. It is the lock that keeps a second logger out (two writers
- * would destroy what the first has acknowledged), and how an agent that starts anew finds the logger that runs on.
+ * `pid` in a companion's folder: which process it is. It is the lock that keeps a second one out (two loggers would
+ * destroy what the first has acknowledged), and how an agent that starts anew finds the one that runs on.
  */
 import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { identify, isAlive, type ProcessId } from '../../engine/proc.ts';
-import { PgorbitError, errnoOf } from '../../errors.ts';
+import { identify, isAlive, type ProcessId } from './proc.ts';
+import { PgorbitError, errnoOf } from '../errors.ts';
 
 const fileIn = (dir: string): string => join(dir, 'pid');
 
-/** The living logger of a folder, or null. */
-export function runningLogger(dir: string): ProcessId | null {
+/** The living process that has claimed the folder, or null. */
+export function claimant(dir: string): ProcessId | null {
   const found = read(fileIn(dir));
   return found !== null && isAlive(found) ? found : null;
 }
 
-/** Makes this process the logger, or another `what`, of `dir`. Returns how to give it up. Throws PgorbitError `locked` while another lives. */
-export function claimFolder(dir: string, what = 'logger'): () => void {
+/** Makes this process the `what` (`logger`) of `dir`. Returns how to give it up. Throws PgorbitError `locked` while another lives. */
+export function claimFolder(dir: string, what: string): () => void {
   const self = identify(process.pid);
   if (self === null) throw new PgorbitError('internal', 'this process does not find itself in /proc', { hint: 'mount /proc' });
   const file = fileIn(dir);
@@ -25,7 +25,7 @@ export function claimFolder(dir: string, what = 'logger'): () => void {
   writeFileSync(aside, `${JSON.stringify(self)}\n`, { mode: 0o644 });
   try {
     while (!linked(aside, file)) {
-      const other = runningLogger(dir);
+      const other = claimant(dir);
       if (other !== null) throw new PgorbitError('locked', `process ${other.pid} already is the ${what} of ${dir}`, { hint: 'nothing has to be done; to replace it, stop it first' });
       rmSync(file, { force: true });
     }
