@@ -8,7 +8,7 @@ import type { AgentAddress } from './config.ts';
 import type { RotationStep } from './identity/authority-document.ts';
 import type { CertificateRequest } from './identity/request.ts';
 import type { ErrorReport } from '../errors.ts';
-import type { ArchiveGap, ArchiveReport, ClusterSpec, DriverName, OperateRequest, OperationResult, SecretsDocument } from '../group/model.ts';
+import type { ArchiveProgress, ArchiveReport, ClusterSpec, DriverName, OperateRequest, OperationResult, SecretsDocument } from '../group/model.ts';
 import type { DrillCheck, DrillResult } from '../group/member/drill.ts';
 import type { NewOwner, Parted } from '../group/member/parted.ts';
 import type { OrbitEvent } from '../observe/event.ts';
@@ -74,27 +74,18 @@ export interface GroupStatus {
   members: MemberStatus[];
 }
 /** How the cluster's own archiving of a group's WAL goes. */
-export interface ArchiveStatus {
+export interface ArchiveStatus extends ArchiveProgress {
   /** The repository. */
   to: string;
   /** Who archives; null while that is not settled. */
   host: string | null;
   pid: number | null;
   state: ArchiveReport['state'] | 'unknown';
-  /** The member whose WAL comes in. */
-  source: string | null;
-  timeline: number | null;
-  /** Everything before it is in the repository, durably. */
-  lsn: string | null;
-  /** The newest segment of which something is there. */
-  segment: string | null;
   /** What the primary has and the repository lacks. */
   lagBytes: number | null;
   /** For how long at most something has been there that the repository lacks. */
   lagMs: number | null;
   error: ErrorReport | null;
-  /** WAL that is missing for good, until there is a backup of after it. */
-  gap: ArchiveGap | null;
 }
 export interface MemberStatus {
   name: string;

@@ -2,7 +2,7 @@
 import type { ArchiverFile, ArchiverStatus } from '../backup/archive/files.ts';
 import type { ErrorReport } from '../errors.ts';
 import { ARCHIVE_SLOT } from '../group/decide/goals.ts';
-import type { Account, ArchiveReport, GroupRecord, GroupSpec } from '../group/model.ts';
+import type { Account, ArchiveProgress, ArchiveReport, GroupRecord, GroupSpec } from '../group/model.ts';
 import type { EventDraft } from '../observe/event.ts';
 
 export interface ArchiverInput {
@@ -66,11 +66,16 @@ export function reportOf({ group, host, epoch, pid, status: last, error, now }: 
   return {
     group, host, epoch, pid,
     state: pid === null ? 'stopped' : !own ? 'starting' : silent ? 'waiting' : status.state,
-    source: status?.source ?? null, timeline: status?.timeline ?? null, lsn: status?.lsn ?? null, segment: status?.segment ?? null,
+    ...progressOf(status),
     behindMs: behind(status, own && !silent, now),
     error: silent ? { code: 'operation-failed', message: `the archiver (process ${pid}) has said nothing for ${Math.round((now - status.at) / 1000)} s`, hint: 'it waits inside the kernel, as a rule for the disk or the network file system that it archives to' } : ((own ? status.error : null) ?? error),
-    gap: status?.gap ?? null,
   };
+}
+
+/** That alone; without anything nulls. */
+export function progressOf(of: ArchiveProgress | null): ArchiveProgress {
+  const { source = null, timeline = null, lsn = null, segment = null, gap = null } = of ?? {};
+  return { source, timeline, lsn, segment, gap };
 }
 
 /** While it streams, as it says; else it grows. */

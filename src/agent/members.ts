@@ -8,7 +8,7 @@ import { findEngine, type Engine } from '../engine/find.ts';
 import type { OsUser } from '../engine/osuser.ts';
 import { leaseMs } from '../group/decide/context.ts';
 import { LoggerRunner } from '../group/logger/runner.ts';
-import type { ClusterSpec, GroupRecord, GroupSpec, MemberRecord, MemberReport } from '../group/model.ts';
+import type { ClusterSpec, GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../group/model.ts';
 import type { Orders } from '../group/member/member.ts';
 import { clearDrill, drill, type DrillCheck, type DrillResult } from '../group/member/drill.ts';
 import { PartedRunner } from '../group/member/parted-runner.ts';
@@ -18,7 +18,7 @@ import { placeOf, type Place } from '../group/member/place.ts';
 import { MemberRunner } from '../group/member/runner.ts';
 import { volumeOf } from '../group/on-volume.ts';
 import type { LocalMember } from '../group/views/feed.ts';
-import { holdWal, releaseArchived, showViews, type Archived, type Upkeep } from './upkeep.ts';
+import { holdWal, releaseArchived, showViews, type Upkeep } from './upkeep.ts';
 import { volumeMemberDir } from '../home.ts';
 import { Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
@@ -69,7 +69,7 @@ export class HostMembers {
   #stopped = false;
   #current = false;
   /** How far each group's WAL is archived, as the agent that leads said last. */
-  readonly #archived = new Map<string, Archived>();
+  readonly #archived = new Map<string, WalPosition>();
   readonly #drills = new Set<string>();
   /** Ends departures and drills with the agent. */
   readonly #parting = new AbortController();

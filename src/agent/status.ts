@@ -1,5 +1,6 @@
 /** `pgorbit status`, put together from documents and reports. Pure. */
 import type { AgentStatus, ArchiveStatus, ClusterDocument, GroupStatus, MemberStatus, StatusDocument, VolumeStatus } from './api.ts';
+import { progressOf } from './archiving.ts';
 import type { AgentAddress } from './config.ts';
 import { FRESH_MS, type Seen } from '../group/decide/context.ts';
 import { shownAs, slotName } from '../group/decide/goals.ts';
@@ -115,8 +116,8 @@ function archiveStatus({ archive }: GroupSpec, record: GroupRecord | null, repor
   const own = report !== null && report.epoch === assigned?.epoch ? report : null;
   const lag = lagBytes(primary?.lsn ?? null, own?.lsn ?? null);
   return {
-    to: archive.to, host: assigned?.host ?? null, pid: own?.pid ?? null, state: own?.state ?? 'unknown', source: own?.source ?? null, timeline: own?.timeline ?? null,
-    lsn: own?.lsn ?? null, segment: own?.segment ?? null, lagBytes: lag, lagMs: lag === 0 ? 0 : (own?.behindMs ?? null), error: own?.error ?? null, gap: own?.gap ?? null,
+    to: archive.to, host: assigned?.host ?? null, pid: own?.pid ?? null, state: own?.state ?? 'unknown', ...progressOf(own),
+    lagBytes: lag, lagMs: lag === 0 ? 0 : (own?.behindMs ?? null), error: own?.error ?? null,
   };
 }
 

@@ -4,6 +4,7 @@ import { toReport } from '../errors.ts';
 import { ARCHIVE_SLOT } from '../group/decide/goals.ts';
 import type { LoggerRunner } from '../group/logger/runner.ts';
 import type { MemberRunner } from '../group/member/runner.ts';
+import type { WalPosition } from '../group/model.ts';
 import { installViews } from '../group/views/install.ts';
 
 export type Upkeep = () => Promise<void>;
@@ -45,12 +46,6 @@ export async function holdWal(logger: LoggerRunner): Promise<void> {
   }
 }
 
-/** How far a group's WAL is archived. */
-export interface Archived {
-  timeline: number;
-  lsn: string;
-}
-
 /**
  * A physical slot is advanced no further than to what is flushed, or replayed (slotfuncs.c, pg_replication_slot_advance),
  * and never while a walsender holds it, which does that itself.
@@ -64,7 +59,7 @@ where slot_name = $1 and not active and restart_lsn < $2::pg_lsn and wal_status 
  * Whoever may become the primary keeps what is not archived yet, and no more. On another timeline than the archive's the
  * same position may be of other WAL, which is not archived.
  */
-export async function releaseArchived({ member }: MemberRunner, archived: Archived | null): Promise<void> {
+export async function releaseArchived({ member }: MemberRunner, archived: WalPosition | null): Promise<void> {
   const { observation, orders } = member;
   if (archived === null || observation === null || observation.timeline !== archived.timeline) return;
   if (!('slots' in orders.goal) || orders.goal.slots?.includes(ARCHIVE_SLOT) !== true) return;

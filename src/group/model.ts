@@ -406,15 +406,8 @@ export interface MemberReport {
   failures: number;
 }
 
-/** What the agent of the host that archives says of its archiver. */
-export interface ArchiveReport {
-  group: string;
-  host: string;
-  /** Of the assignment that this is about; 0 while the agent knows of none. */
-  epoch: number;
-  pid: number | null;
-  /** `waiting`: nothing comes, `error` says why; `stopped`: the process does not run. */
-  state: 'starting' | 'streaming' | 'waiting' | 'stopped';
+/** How far a group's WAL is archived. */
+export interface ArchiveProgress {
   /** The member whose WAL comes in, or came last. */
   source: string | null;
   timeline: number | null;
@@ -422,11 +415,22 @@ export interface ArchiveReport {
   lsn: string | null;
   /** The newest segment of which something is there. */
   segment: string | null;
+  /** WAL that nobody had any more: what was backed up before it can't be restored beyond it. Null once there is a newer backup. */
+  gap: ArchiveGap | null;
+}
+
+/** What the agent of the host that archives says of its archiver. */
+export interface ArchiveReport extends ArchiveProgress {
+  group: string;
+  host: string;
+  /** Of the assignment that this is about; 0 while the agent knows of none. */
+  epoch: number;
+  pid: number | null;
+  /** `waiting`: nothing comes, `error` says why; `stopped`: the process does not run. */
+  state: 'starting' | 'streaming' | 'waiting' | 'stopped';
   /** How old the oldest WAL is, at most, that the source has and the repository lacks, ms; 0 when that has all. */
   behindMs: number | null;
   error: ErrorReport | null;
-  /** WAL that nobody had any more: what was backed up before it can't be restored beyond it. Null once there is a newer backup. */
-  gap: ArchiveGap | null;
 }
 
 export interface ArchiveGap {

@@ -2,8 +2,8 @@
  * An archiver that nobody has to look after: whatever keeps it from its work is told and tried again, with each member
  * that may have the WAL. Only a later archiver of the same group ends it.
  */
-import { PgorbitError } from '../../errors.ts';
-import type { ArchiveGap } from '../../group/model.ts';
+import type { ErrorReport } from '../../errors.ts';
+import type { ArchiveProgress } from '../../group/model.ts';
 import { Lifecycle, sleep } from '../../lifecycle.ts';
 import { formatLsn, type Lsn, segmentName } from '../../wal/lsn.ts';
 import type { Lease } from '../lock.ts';
@@ -41,18 +41,14 @@ export interface ContinuousOptions {
   now: () => number;
 }
 
-export interface Progress {
+export interface Progress extends ArchiveProgress {
   state: 'starting' | 'streaming' | 'waiting';
-  source: string | null;
-  timeline: number | null;
-  /** `X/Y`: what is before it is durable. */
-  lsn: string | null;
-  segment: string | null;
   /** Everything that the source had at that moment is archived, ms since 1970. */
   currentAt: number | null;
-  error: PgorbitError | null;
-  gap: ArchiveGap | null;
+  error: ErrorReport | null;
 }
+
+export const BEGINNING: Progress = { state: 'starting', source: null, timeline: null, lsn: null, segment: null, currentAt: null, error: null, gap: null };
 
 const QUICK_MS = 200;
 const SLOW_MS = 1_000;
@@ -86,8 +82,8 @@ class Continuous {
   readonly #options: ContinuousOptions;
   readonly #behind: Behind;
   readonly #missing: Missing;
-  readonly #life = new Lifecycle((error) => this.#tell({ error: explain(error, this.#options.where) }));
-  #progress: Progress = { state: 'starting', source: null, timeline: null, lsn: null, segment: null, currentAt: null, error: null, gap: null };
+  readonly #life = new Lifecycle((error) => this.#tell({ error: explain(error, this.#options.where).toReport() }));
+  #progress = BEGINNING;
   #store: Store | null = null;
   #system: SystemFolder | null = null;
   #held: Held | null = null;
@@ -178,7 +174,7 @@ class Continuous {
   }
 
   #failed(member: string, error: unknown): void {
-    const told = explain(error, this.#options.where);
+    const told = explain(error, this.#options.where).toReport();
     if (error instanceof WalGone) this.#missing.lacks(member, error.due);
     // That WAL is missing says more than that somebody else is away.
     const known = this.#missing.any && !(error instanceof WalGone) ? this.#progress.error : null;

@@ -5,7 +5,6 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readText, writeDurably } from '../../durable.ts';
-import type { ErrorReport } from '../../errors.ts';
 import type { Account, Endpoint } from '../../group/model.ts';
 import type { Progress } from './continuous.ts';
 
@@ -25,12 +24,11 @@ export interface ArchiverFile {
 }
 
 /** From the archiver. */
-export interface ArchiverStatus extends Omit<Progress, 'error'> {
+export interface ArchiverStatus extends Progress {
   pid: number;
   epoch: number;
   /** When this was written, ms since 1970. */
   at: number;
-  error: ErrorReport | null;
 }
 
 export const configFile = (dir: string): string => join(dir, 'archiver.json');

@@ -6,10 +6,10 @@
 import { dirname } from 'node:path';
 import { claimFolder } from '../../engine/companion-claim.ts';
 import { endWith, log } from '../../engine/companion-log.ts';
-import { PgorbitError, toReport } from '../../errors.ts';
+import { PgorbitError } from '../../errors.ts';
 import { Lifecycle } from '../../lifecycle.ts';
 import { openNamed } from '../open-store.ts';
-import { type ArchiveOrders, archiveContinuously, type Progress } from './continuous.ts';
+import { type ArchiveOrders, archiveContinuously, BEGINNING } from './continuous.ts';
 import { type ArchiverFile, readConfig, writeStatus } from './files.ts';
 
 /** The configuration is read, and the status written, this often. */
@@ -35,14 +35,14 @@ async function main(file: string | undefined): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ending.abort());
 
   let config = first;
-  let progress: Progress | null = null;
+  let progress = BEGINNING;
   let told = '';
   const show = async (): Promise<void> => {
-    const { error = null, state = 'starting', source = null, timeline = null, lsn = null, segment = null, currentAt = null, gap = null } = progress ?? {};
+    const { error, state, source, timeline } = progress;
     const text = `${state} ${source ?? ''} ${timeline ?? ''} ${error?.message ?? ''}`.trimEnd();
     if (text !== told) log(error === null ? 'info' : 'warning', text);
     told = text;
-    await writeStatus(dir, { pid: process.pid, epoch: first.epoch, at: Date.now(), state, source, timeline, lsn, segment, currentAt, error: error === null ? null : toReport(error), gap });
+    await writeStatus(dir, { ...progress, pid: process.pid, epoch: first.epoch, at: Date.now() });
   };
   const life = new Lifecycle((error, what) => log('error', `${what}: ${String(error)}`));
   await show();
