@@ -16,7 +16,7 @@ export function checkArchives({ spec, sound }: Subject): Problem[] {
 /** An archive is there for the day on which what it archives is gone. */
 function checkPlace(spec: ClusterSpec, { to }: ArchiveSettings, at: string[]): Problem[] {
   if (OBJECT_STORE.test(to)) {
-    if (/^s3:\/\/[^/]+/.test(to)) return [];
+    if (/^s3:\/\/[^/]+/i.test(to)) return [];
     return [{ path: [...at, 'to'], at: 'value', message: `${to} is neither a folder nor s3://`, expected: 'a folder, or `s3://BUCKET/PREFIX`' }];
   }
   const volume = Object.values(spec.volumes).find((one) => !relative(one.path, to).startsWith('..'));

@@ -118,6 +118,7 @@ groups:
     const archive = (text: string): unknown => load(small('{ n1: primary, n2: logger }', text)).groups['main']?.archive;
     expect(archive('archive: ../wal,')).toEqual({ to: '/srv/wal', source: null, flushMs: 1_000, hosts: null });
     expect(archive('archive: "s3://bucket/shop",')).toEqual({ to: 's3://bucket/shop', source: null, flushMs: 10_000, hosts: null });
+    expect(archive('archive: "S3://bucket/shop",')).toEqual({ to: 'S3://bucket/shop', source: null, flushMs: 10_000, hosts: null });
     expect(archive('archive: { to: /mnt/wal, source: logger, flush: 500ms, hosts: [h1] },')).toEqual({ to: '/mnt/wal', source: 'logger', flushMs: 500, hosts: ['h1'] });
     expect(archive('archive: ,')).toBe(null);
   });

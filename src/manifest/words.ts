@@ -18,8 +18,8 @@ export const ROLE_WORDS: Readonly<Record<string, Role>> = {
   witness: 'logger',
 };
 
-/** What is no folder. */
-export const OBJECT_STORE = /^[a-z][a-z0-9+]*:\/\//;
+/** What is no folder, by the rule of openNamed (src/backup/open-store.ts). */
+export const OBJECT_STORE = /^[a-z][a-z0-9+]*:\/\//i;
 
 /** The role that a word stands for, in any case of letters; undefined when it stands for none. */
 export function roleOf(word: string): Role | undefined {
