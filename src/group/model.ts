@@ -221,6 +221,8 @@ export interface MemberRecord {
   goal: Goal;
   /** True from the first time that the member was healthy in this incarnation. */
   joined: boolean;
+  /** The last term in which its WAL was known to be a beginning of the primary's: in others it follows without a vote. */
+  provenIn: number;
   /** Rebuilds since it was last healthy: the next one waits longer. */
   rebuilds: number;
   /** How this incarnation is made where there are data of an earlier one: those put right, or a fresh copy. */

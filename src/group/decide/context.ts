@@ -1,5 +1,6 @@
 /** What a decision about a group looks at, and the few questions that every rule asks of it. */
 import type { EventDraft } from '../../observe/event.ts';
+import { NO_TERM } from './quorum.ts';
 import type { ArchiveReport, Goal, GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../model.ts';
 import type { SiteView } from './site-view.ts';
 
@@ -131,7 +132,8 @@ export function streams(context: Context, name: string): boolean {
   if (goal?.kind === 'follow' && goal.upstream.site !== undefined) return true;
   const followed = followedBy(goal) ?? context.record.primary;
   const upstream = followed === null ? null : context.report(followed);
-  return upstream === null || upstream.followers.some((follower) => follower.name === name && (follower.term ?? context.record.term) === context.record.term);
+  const present = new Set([null, NO_TERM, context.record.term]);
+  return upstream === null || upstream.followers.some((follower) => follower.name === name && present.has(follower.term));
 }
 
 /** The member of this group that the goal has followed, or null: nobody, or somebody of the other site. */

@@ -4,6 +4,7 @@
  */
 import { comparePositions, leaseOverMs, lsnNumber, positionOf, type Context } from './context.ts';
 import { endpoint } from './goals.ts';
+import { proveByPromise } from './proof.ts';
 import { mayElect } from './quorum.ts';
 import type { MemberRecord, Predecessor, Promotion, WalPosition } from '../model.ts';
 
@@ -60,6 +61,7 @@ export function elect(context: Context): boolean {
   if (candidate === undefined) return false;
   const behind = comparePositions(candidate.position, best.position) < 0;
   if (behind && !serves) return false;
+  proveByPromise(context, promised, best.position);
   context.change({
     promotion: {
       ...promotion, phase: 'promote', candidate: candidate.member.name,

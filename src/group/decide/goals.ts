@@ -4,6 +4,7 @@
  */
 import { same } from '../../same.ts';
 import type { Context } from './context.ts';
+import { followerName, remake } from './proof.ts';
 import { synchronousNames } from './quorum.ts';
 import { siteSlots, standbySiteGoal } from './standby-site.ts';
 import { baseOf, upstreamOf } from './source.ts';
@@ -22,7 +23,7 @@ export function settleGoals(context: Context): void {
     if (same(goal, member.goal)) continue;
     context.changeMember(member.name, { goal });
     // Named again before it was gone: nobody knows what is left of its data, and reports of them prove nothing.
-    if (member.goal.kind === 'remove') context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false });
+    if (member.goal.kind === 'remove') remake(context, member.name);
   }
 }
 
@@ -76,7 +77,7 @@ export function followOf(context: Context, member: MemberRecord, primary: string
   const upstream = context.member(upstreamOf(context, member, primary));
   const kept = slots(context, member.name, primary);
   return {
-    kind: 'follow', upstream: endpoint(upstream), slot: slotName(member.name), name: `${member.name}@${context.record.term}`,
+    kind: 'follow', upstream: endpoint(upstream), slot: slotName(member.name), name: followerName(context, member),
     ...baseFor(context, member, primary),
     ...(upstream.role === 'logger' ? { makesSlot: true } : {}),
     ...(kept.length === 0 ? {} : { slots: kept }),

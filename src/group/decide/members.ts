@@ -1,5 +1,6 @@
 /** How members come, change, are made anew and go. */
 import { isElectable, lsnNumber, positionOf, streams, type Context } from './context.ts';
+import { remake } from './proof.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { MemberRecord } from '../model.ts';
 
@@ -32,6 +33,7 @@ export function newMember(context: Context, name: string): MemberRecord {
     reloads: 0,
     goal: { kind: 'stop' },
     joined: false,
+    provenIn: context.record.term,
     rebuilds: 0,
     renewal: wanted.role === 'standby' ? 'rewind' : 'fresh',
   };
@@ -43,7 +45,7 @@ export function created(context: Context): boolean {
     const report = context.report(member.name);
     if (report?.ready && report.inRecovery === false && report.systemIdentifier !== null && report.reached === 'create') {
       context.change({ systemIdentifier: report.systemIdentifier, primary: member.name, term: 1 });
-      context.changeMember(member.name, { joined: true });
+      context.changeMember(member.name, { joined: true, provenIn: 1 });
       context.tell({ level: 'info', kind: 'group-created', member: member.name, message: `${member.name} made the database system ${report.systemIdentifier} and is its primary` });
       return true;
     }
@@ -120,7 +122,7 @@ export function diverged(context: Context): boolean {
     const { timeline, lsn } = positionOf(report);
     const next = record.timelines.find((one) => one.timeline > timeline);
     if (timeline === 0 || next === undefined || lsnNumber(lsn) <= lsnNumber(next.begin) || report.streamingFrom !== null) continue;
-    context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false, rebuilds: member.rebuilds + 1, renewal: 'rewind' });
+    remake(context, member.name, { rebuilds: member.rebuilds + 1, renewal: 'rewind' });
     context.tell({ level: 'warning', kind: 'member-diverged', member: member.name, message: `${member.name} has WAL up to ${lsn} of timeline ${timeline}, which timeline ${next.timeline} left at ${next.begin}: it is rewound` });
     changed = true;
   }
@@ -146,7 +148,7 @@ export function rebuild(context: Context): boolean {
     const why = broken ? (report.error?.message ?? 'it does not start') : `it runs but has not streamed for ${Math.round(patience / 1000)} s`;
     const ownStorage = spec.storage === 'local' || member.role === 'standby' || leads;
     const renewal = ownStorage && member.rebuilds === 0 ? 'rewind' : 'fresh';
-    context.changeMember(member.name, { incarnation: member.incarnation + 1, joined: false, rebuilds: member.rebuilds + 1, renewal });
+    remake(context, member.name, { rebuilds: member.rebuilds + 1, renewal });
     context.tell({ level: 'warning', kind: 'member-rebuild', member: member.name, message: `${member.name} can't follow (${why}): it is made anew` });
     changed = true;
   }

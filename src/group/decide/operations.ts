@@ -2,6 +2,7 @@
 import { isElectable, streams, type Context } from './context.ts';
 import { finish } from './finish.ts';
 import { startPromotion } from './promotion.ts';
+import { remake } from './proof.ts';
 import type { Rule } from './rules.ts';
 import type { MemberReport, Operation, WalPosition } from '../model.ts';
 
@@ -157,13 +158,13 @@ function reclone(context: Context, operation: Of<'reclone'>): boolean {
   const waited = context.heldFor(`${operation.id}:${current}:${operation.step}`, true);
   if (operation.step === 'drain') {
     if (report !== null && report.pid === null) {
-      context.changeMember(current, { incarnation: member.incarnation + 1, joined: false });
+      remake(context, current);
       context.change({ operation: { ...operation, step: 'attach' } });
       return true;
     }
     if (waited <= operation.drainMs) return false;
     if (operation.cut) {
-      context.changeMember(current, { incarnation: member.incarnation + 1, joined: false });
+      remake(context, current);
       context.change({ operation: { ...operation, step: 'attach' } });
       context.tell({ level: 'warning', kind: 'drain-cut', member: current, message: `${current} still had ${report?.sessions ?? 'some'} sessions after ${Math.round(operation.drainMs / 1000)} s: they are disconnected` });
     } else {

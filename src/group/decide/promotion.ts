@@ -1,6 +1,7 @@
 /** Losing a primary and gaining another: restart, failover, and what a promotion may come to. */
 import { candidates, leaseOverMs, type Context } from './context.ts';
 import { finish } from './finish.ts';
+import { proveAsBefore, remake } from './proof.ts';
 import { nextTimeline, withTimelines } from './timelines.ts';
 import type { Promotion, WalPosition } from '../model.ts';
 
@@ -55,6 +56,8 @@ export function startPromotion(context: Context, candidate: string, how: { plann
       predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how, atLeast,
     },
   });
+  // On a shared volume, and after a clean stop, the candidate accepts writes with all that the old primary had.
+  if (old !== null && (!local || atLeast !== null)) proveAsBefore(context, record.term);
 }
 
 export function primaryDown(context: Context): boolean {
@@ -96,7 +99,7 @@ export function promoted(context: Context): boolean {
   const { timelines } = context.record;
   const begun = report.timeline === null || report.timelineBegin === null ? timelines : withTimelines(timelines, [{ timeline: report.timeline, begin: report.timelineBegin }]);
   context.change({ primary: promotion.candidate, promotion: null, timelines: begun });
-  context.changeMember(promotion.candidate, { joined: true, rebuilds: 0 });
+  context.changeMember(promotion.candidate, { joined: true, provenIn: term, rebuilds: 0 });
   context.tell({
     level: promotion.planned ? 'info' : 'warning', kind: 'promoted', member: promotion.candidate, operation: promotion.operation,
     message: `${promotion.candidate} is the primary of term ${term}, timeline ${report.timeline}`,
@@ -105,7 +108,7 @@ export function promoted(context: Context): boolean {
   // WAL that nobody else has: it comes back rewound or as a new clone.
   for (const { member: old } of promotion.planned ? [] : promotion.predecessors) {
     if (old === promotion.candidate) continue;
-    if (context.record.members[old] !== undefined) context.changeMember(old, { incarnation: context.member(old).incarnation + 1, joined: false, renewal: context.spec.storage === 'local' ? 'rewind' : 'fresh' });
+    if (context.record.members[old] !== undefined) remake(context, old, { renewal: context.spec.storage === 'local' ? 'rewind' : 'fresh' });
   }
   const { operation } = context.record;
   if (promotion.operation !== null && operation !== null && 'to' in operation) {
@@ -139,6 +142,7 @@ export function promotionFailed(context: Context): boolean {
   const failed = context.member(promotion.candidate);
   const predecessors = [...promotion.predecessors, { member: failed.name, host: failed.host }].filter(({ member }) => member !== next);
   context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, timeline: promotion.timeline === null ? null : nextTimeline(context), predecessors, planned: false, attempts: promotion.attempts + 1 } });
+  proveAsBefore(context, context.record.term - 1);
   context.tell({ level: 'error', kind: 'promotion-failed', member: failed.name, message: `promoting ${failed.name} failed (${why}); ${next} is tried next` });
   return true;
 }

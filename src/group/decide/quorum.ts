@@ -6,6 +6,9 @@
 /** Acknowledgements that a commit needs besides the primary's own flush: with it they are a majority of the voters. */
 export const acknowledgementsOf = (voters: number): number => Math.floor(voters / 2);
 
+/** In the name of a member that follows without a vote: no term has this number. */
+export const NO_TERM = 0;
+
 /**
  * The value of synchronous_standby_names ("Replication" settings in PostgreSQL's manual). Names carry the term, so that
  * what a member acknowledges under an older one never counts. Empty where the primary alone decides.

@@ -239,6 +239,15 @@ const TESTS: Record<string, () => void> = {
     scene.report('n2', { incarnation: 2 });
     expect(scene.decide()).toMatchObject({ operation: null, results: [{ ok: true }] });
   },
+  // More of it in proof.test.ts.
+  proven() {
+    const scene = new Scene();
+    scene.record!.members['n2'] = memberRecord('n2', { provenIn: 0 });
+    scene.report('n2', { timeline: 2 }).decide();
+    expect(scene.member('n2')).toMatchObject({ provenIn: 0, goal: { name: 'n2@0' } });
+    scene.report('n2', { timeline: 1 }).decide();
+    expect(scene.member('n2')).toMatchObject({ provenIn: 1, goal: { name: 'n2@1' } });
+  },
   // More of it in archive.test.ts.
   archive() {
     const scene = new Scene();

@@ -8,6 +8,7 @@ import { admit, amend, created, diverged, forget, joined, rebuild, recloneNeeded
 import { elect } from './election.ts';
 import { operationRules } from './operations.ts';
 import { primaryDown, primarySilent, promoted, promotionFailed } from './promotion.ts';
+import { proven } from './proof.ts';
 import { demoted, leaderLost, learnTimelines, takeOverSite } from './standby-site.ts';
 import { settleVoters } from './voters.ts';
 
@@ -45,6 +46,8 @@ export const RULES: Rule[] = [
   { name: 'primary-silent', apply: primarySilent },
   // A member is healthy for the first time since it was made.
   { name: 'joined', apply: joined },
+  // A member is on the primary's timeline, whatever it did at the last promotion: it counts for commits.
+  { name: 'proven', apply: proven },
   // A member has WAL that the present timeline does not have: it is put right before it follows.
   { name: 'diverged', apply: diverged },
   // One more member votes, or one less, or the last such change is confirmed.
@@ -71,8 +74,8 @@ export const STANDBY_SITE_RULES: Rule[] = [
   { name: 'timelines', apply: learnTimelines },
   // The member that follows the other site is lost: another does.
   { name: 'leader-lost', apply: leaderLost },
-  ...named('joined', 'diverged', 'rebuild', 'restart', 'reclone'),
+  ...named('joined', 'proven', 'diverged', 'rebuild', 'restart', 'reclone'),
 ];
 
 /** A promotion that is under way comes to its end; nothing is restarted, and nobody takes over. */
-const HAND_OVER_RULES: Rule[] = named('created', 'amend', 'forget', 'elect', 'promoted', 'promotion-failed', 'joined', 'diverged');
+const HAND_OVER_RULES: Rule[] = named('created', 'amend', 'forget', 'elect', 'promoted', 'promotion-failed', 'joined', 'proven', 'diverged');

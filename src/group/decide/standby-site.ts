@@ -6,6 +6,7 @@ import { candidates, comparePositions, isIn, positionOf, streams, type Context }
 import { finish } from './finish.ts';
 import { followOf, slots } from './goals.ts';
 import { newMember } from './members.ts';
+import { proveByTimeline, remake } from './proof.ts';
 import { nextTimeline, withTimelines } from './timelines.ts';
 import type { Goal, MemberRecord } from '../model.ts';
 
@@ -39,8 +40,8 @@ export function demoted(context: Context): boolean {
   const writers = new Set([record.primary, promotion?.candidate, ...(promotion?.predecessors ?? []).map(({ member }) => member)]);
   if (record.operation !== null) finish(context, false, 'interrupted: the other site is the primary one now');
   context.change({ standbySite: true, term: record.term + 1, primary: leader, promotion: null, voters: [], voterChange: null });
-  for (const { name, incarnation } of Object.values(record.members)) {
-    if (!input.site.handedOver && writers.has(name)) context.changeMember(name, { incarnation: incarnation + 1, joined: false, renewal: 'rewind' });
+  for (const { name } of Object.values(record.members)) {
+    if (!input.site.handedOver && writers.has(name)) remake(context, name, { renewal: 'rewind' });
   }
   context.tell({ level: 'warning', kind: 'group-demoted', member: leader, message: `group ${record.group} accepts no more writes in term ${context.record.term}: ${leader} follows the other site` });
   return true;
@@ -65,6 +66,8 @@ export function takeOverSite(context: Context): boolean {
       planned: true, attempts: 0, operation: null,
     },
   };
+  // All that there is here came from the other site, which has stopped: nobody can have more than the candidate.
+  if (end !== null) proveByTimeline(context, candidate);
   context.tell({ level: 'info', kind: 'site-promotion', member: candidate, message: `this site is the primary one: group ${record.group} gets a primary in term ${context.record.term}` });
   return true;
 }

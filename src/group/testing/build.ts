@@ -14,7 +14,7 @@ export function specOf(names: string[], patch: Partial<GroupSpec> = {}): GroupSp
 }
 
 export const memberRecord = (name: string, patch: Partial<MemberRecord> = {}): MemberRecord => ({
-  name, host: 'h1', address: '127.0.0.1', port: 5431 + Number(name.slice(1)), role: 'replica', incarnation: 1, restarts: 1, reloads: 0, goal: { kind: 'stop' }, joined: true, rebuilds: 0, renewal: 'fresh', ...patch,
+  name, host: 'h1', address: '127.0.0.1', port: 5431 + Number(name.slice(1)), role: 'replica', incarnation: 1, restarts: 1, reloads: 0, goal: { kind: 'stop' }, joined: true, provenIn: 1, rebuilds: 0, renewal: 'fresh', ...patch,
 });
 
 export function reportOn(name: string, patch: Partial<MemberReport> = {}): MemberReport {
