@@ -3,7 +3,7 @@
  * of the model; rules of the decision are taken out by wrapping it.
  */
 import { describe, expect, it } from 'vitest';
-import { anyLoggerWillDo, crashedPrimaryComesBackAsItIs, electsByTheOldSetAlone, everyPositionIsTheSame, oneVoteElects, onlyTheFirstPredecessor, removedPredecessorsGoAtOnce, votersChangeAtOnce } from './bites.ts';
+import { anyLoggerWillDo, crashedPrimaryComesBackAsItIs, electsByTheOldSetAlone, everybodyCounts, everyPositionIsTheSame, namesAreForEver, oneVoteElects, onlyTheFirstPredecessor, removedPredecessorsGoAtOnce, votersChangeAtOnce } from './bites.ts';
 import { runSeed, type RunOptions } from './run.ts';
 
 const SEEDS = 400;
@@ -58,6 +58,8 @@ describe('without', () => {
     ['slots for loggers, one that comes back is counted twice', { ...quorum, rules: { slotForLoggers: false }, faults: ['bridge'] }, LOST],
     // Either of the two alone is enough: what a copy with its WAL lacks, a logger that came before it has.
     ["a look at where loggers' WAL begins and copies with theirs, a standby never streams", { ...quorum, decide: anyLoggerWillDo, rules: { copyWithWal: false }, wishes: 'loggers', faults: ['kill-any'], peace: true }, ['liveness']],
+    ['names that carry the term, one that follows by old orders counts for the same primary of later', { ...quorum, decide: namesAreForEver, faults: ['forgotten'] }, ['false-word']],
+    ['proof that its WAL fits, one that missed the election counts by its first words', { ...quorum, decide: everybodyCounts, faults: ['forgotten'] }, ['false-word']],
     ['flushing first, a loss of power takes what was acknowledged', { ...quorum, rules: { flushFirst: false }, faults: ['blackout', 'disks-slow'] }, LOST],
   ])('%s', (_, options, rules) => {
     expect(rules).toContain(firstBroken(options, rules));

@@ -3,6 +3,9 @@ import type { Decision, DecisionInput, Seen } from '../src/group/decide/context.
 import { decideGroup } from '../src/group/decide/decide.ts';
 import type { GroupRecord, MemberReport } from '../src/group/model.ts';
 
+/** Higher than any term. */
+const EVER = 999_999;
+
 type Decide = (input: DecisionInput) => Decision;
 
 /** decideGroup with its record changed before it is written. */
@@ -51,6 +54,31 @@ const reporting = (change: (report: MemberReport) => MemberReport): Decide => (i
 });
 
 export const everyPositionIsTheSame = reporting((report) => (report.promised === null ? report : { ...report, promised: { ...report.promised, timeline: 1, lsn: '0/0' } }));
+
+/** Whoever follows counts, whatever it did at the election. */
+export const everybodyCounts = changed((_, after) => ({
+  ...after, members: Object.fromEntries(Object.entries(after.members).map(([name, member]) => [name, member.goal.kind === 'follow' ? { ...member, goal: { ...member.goal, name: `${name}@${after.term}` } } : member])),
+}));
+
+/** Those who count do so by the same name in every term, as if names carried none. */
+export const namesAreForEver: Decide = (input) => {
+  const { record } = input;
+  if (record === null) return decideGroup(input);
+  const named = (text: string | null, from: number, to: number): string | null => text?.replaceAll(`@${from}`, `@${to}`) ?? null;
+  const seen = Object.fromEntries(Object.entries(input.seen).map(([name, { report, at }]): [string, Seen] => [name, { at, report: {
+    ...report, synchronousNames: named(report.synchronousNames, EVER, record.term), followers: report.followers.map((one) => (one.term === EVER ? { ...one, term: record.term } : one)),
+  } }]));
+  const decision = decideGroup({ ...input, seen });
+  if (decision.record === null) return decision;
+  const { term } = decision.record;
+  const members = Object.entries(decision.record.members).map(([name, member]) => {
+    const goal = { ...member.goal };
+    if (goal.kind === 'follow') goal.name = named(goal.name, term, EVER)!;
+    if ('synchronousNames' in goal && goal.synchronousNames !== undefined) goal.synchronousNames = goal.synchronousNames.replaceAll(/@\d+/g, `@${EVER}`);
+    return [name, { ...member, goal }];
+  });
+  return { ...decision, record: { ...decision.record, members: Object.fromEntries(members) } };
+};
 
 /** The new set votes as soon as it is wished for. */
 export const votersChangeAtOnce = changed((_, after) => (after.voterChange === null ? after : { ...after, voters: after.voterChange.to, voterChange: null }));

@@ -2,6 +2,7 @@
 import type { GroupRecord } from '../../src/group/model.ts';
 import { Violation } from '../kernel/violation.ts';
 import type { Server } from '../model/server.ts';
+import type { Stream } from '../model/stream.ts';
 import type { Wal, WalRecord } from '../model/wal.ts';
 import { ASIDE, type Folder } from '../world/disks.ts';
 import type { World } from '../world/world.ts';
@@ -62,6 +63,13 @@ export class Invariants {
     const { storage, withoutMajority } = this.#world.spec;
     if (storage === 'shared') return false;
     return withoutMajority === 'run' || !this.#world.attended(server.host) || server.process.frozen;
+  }
+
+  /** Commits are released by what these say: all of it has to be this primary's own WAL. */
+  counted(server: Server, followers: readonly Stream[]): void {
+    for (const { name, flushed, has } of followers) {
+      if (flushed !== null && flushed > 0 && server.data.wal[flushed - 1] !== has) throw new Violation('false-word', `${name} counts for ${server.member}'s commits up to ${flushed}, and has other WAL there`);
+    }
   }
 
   /** A promotion takes a timeline that no other has: PostgreSQL would not notice the difference between two. */

@@ -2,6 +2,7 @@
 import { acknowledgementsOf } from '../../src/group/decide/quorum.ts';
 import type { Prng } from '../kernel/prng.ts';
 import { ModelLogger } from '../model/logger.ts';
+import { ModelPostgres } from '../model/postgres.ts';
 import type { Server } from '../model/server.ts';
 import { CLIENT_HOST, type World } from '../world/world.ts';
 import type { Fault } from './faults.ts';
@@ -37,6 +38,18 @@ export const CONSPIRACIES: Record<string, Fault> = {
     later(world, random.int(50, 400), () => crashHost(world, random, friend, random.int(50, 300)));
     later(world, random.int(1_000, 1_600), () => cutOff(world, [friend], world.hosts, random.int(4_000, 9_000)));
   },
+  // A follower alone gets what the primary writes last, and its agent stands still: by old orders it follows whoever listens where that primary did, and that is, much later, the same one once more.
+  'forgotten': (world, random) => {
+    const server = world.disks.servers.find(({ open }) => open);
+    const followers = world.disks.servers.filter((one) => one instanceof ModelPostgres && one.inRecovery && one.host !== server?.host);
+    // One such story at a time.
+    const told = [...world.agents.values()].some(({ process }) => process.frozen);
+    if (server === undefined || followers.length === 0 || told) return;
+    const { host } = random.pick(followers);
+    freezeAgent(world, random, host, random.int(15_000, 30_000));
+    cutOff(world, [server.host, host, CLIENT_HOST], world.hosts, random.int(2_500, 5_000));
+    for (let ms = 4_000; ms < 20_000; ms += 2_000) later(world, ms, () => giveBack(world, server.member));
+  },
   // A fuse: several hosts lose their power at the same moment.
   'blackout': (world, random) => {
     const primary = world.disks.servers.find(({ open }) => open)?.host;
@@ -64,6 +77,13 @@ function apart(world: World, random: Prng, server: Server): void {
 function conspire(world: World, server: Server, friends: readonly string[], ms: number): void {
   const side = [server.host, ...friends, CLIENT_HOST];
   cutOff(world, side, world.hosts, ms);
+}
+
+/** A person wishes for the old primary. */
+function giveBack(world: World, member: string): void {
+  const agent = world.leader();
+  const record = world.store.documents.record?.value;
+  if (agent !== undefined && record?.primary !== member) agent.process.run(agent.operate({ kind: 'switchover', group: world.group, to: member }));
 }
 
 /** Nothing passes between those on the one side and the others, for a while. */

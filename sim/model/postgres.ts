@@ -7,7 +7,7 @@ import type { Data } from '../world/disks.ts';
 import { Receiver } from './receiver.ts';
 import { Server, type ServerOptions } from './server.ts';
 import { Stream } from './stream.ts';
-import { SyncCommits } from './sync-commit.ts';
+import { counts, SyncCommits } from './sync-commit.ts';
 import { admits, segmentStart, timelineOf } from './wal.ts';
 
 /** What of pgorbit.conf the model reads. */
@@ -90,7 +90,9 @@ export class ModelPostgres extends Server {
   }
 
   override heard(stream: Stream): void {
-    if (this.open) this.commits.heard(stream);
+    if (!this.open) return;
+    this.world.invariants.counted(this, this.streams.filter(counts));
+    this.commits.heard(stream);
   }
 
   // ------------------------------------------------------------------ configuration
@@ -244,7 +246,7 @@ export class ModelPostgres extends Server {
     const { length } = this.data.wal;
     // A slot is one walsender's at a time; a catch-up comes without.
     const free = slot === '' || (slot !== null && upstream.data.slots.has(slot) && !upstream.streams.some((stream) => stream.slot === slot));
-    return free && length >= upstream.data.oldest && admits(this.data.wal, upstream.data.wal, upstream.data.flushed) === 'ok';
+    return free && length >= upstream.data.oldest && admits(this.data.wal, upstream.data.wal, upstream.data.flushed, segmentStart(length)) === 'ok';
   }
 
   #stream(receiver: Receiver, upstream: Server, conf: Conf): void {

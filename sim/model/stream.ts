@@ -5,6 +5,7 @@
 import type { Pipe } from '../world/network.ts';
 import type { Receiver } from './receiver.ts';
 import type { Server } from './server.ts';
+import type { WalRecord } from './wal.ts';
 
 /** wal_sender_timeout and wal_receiver_timeout. */
 export const SILENCE_MS = 5_000;
@@ -18,6 +19,8 @@ export class Stream {
   /** What the receiver has flushed, as it said last; null before its first word. */
   flushed: number | null = null;
   replayed = 0;
+  /** The last record that it had flushed when it said so. */
+  has: WalRecord | null = null;
   /** synchronous_standby_names as this walsender has read them. */
   names = '';
   readonly #there: Pipe;
@@ -57,9 +60,11 @@ export class Stream {
   /** The receiver's word of what it has. */
   acknowledge(flushed: number, replayed: number): void {
     const { sender } = this;
+    const has = this.receiver.server.data.wal[flushed - 1] ?? null;
     this.#back.send(() => sender.process.deliver(() => {
       if (!this.#open) return;
       this.flushed = flushed;
+      this.has = has;
       this.replayed = replayed;
       sender.heard(this);
     }));

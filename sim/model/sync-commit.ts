@@ -28,7 +28,8 @@ export function quorumOf(text: string): Quorum | null {
   return quorum;
 }
 
-const counts = (stream: Stream): boolean => stream.flushed !== null && (quorumOf(stream.names)?.names.includes(stream.name) ?? false);
+/** Does what it says release commits? */
+export const counts = (stream: Stream): boolean => stream.flushed !== null && (quorumOf(stream.names)?.names.includes(stream.name) ?? false);
 
 export class SyncCommits {
   readonly #server: Server;

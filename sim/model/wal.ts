@@ -23,13 +23,14 @@ export const beginOf = (wal: Wal, timeline: number): number => wal.findIndex((re
 /**
  * May a server whose WAL is `own` go on from `source`, of which `end` records can be had? What PostgreSQL itself
  * checks ("walsender.c", StartReplication; "timeline.c"): timelines and positions, never contents.
+ * @param asked from where on it wants WAL: a receiver asks from its segment's start, whatever it has beyond
  */
-export function admits(own: Wal, source: Wal, end = source.length): 'ok' | 'ahead' | 'behind-timeline' | 'forked' {
+export function admits(own: Wal, source: Wal, end = source.length, asked = own.length): 'ok' | 'ahead' | 'behind-timeline' | 'forked' {
   const mine = timelineOf(own);
   const theirs = source[end - 1]?.timeline ?? 0;
   if (mine > theirs) return 'behind-timeline';
   // It asks from its segment's start on.
   if (mine === theirs) return segmentStart(own.length) > end ? 'ahead' : 'ok';
   const fork = source.findIndex((record) => record.timeline > mine);
-  return own.length <= fork && (own.length === 0 || source.some((record) => record.timeline === mine)) ? 'ok' : 'forked';
+  return asked <= fork && (own.length === 0 || source.some((record) => record.timeline === mine)) ? 'ok' : 'forked';
 }
