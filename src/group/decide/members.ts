@@ -109,7 +109,7 @@ export function joined(context: Context): boolean {
 }
 
 /**
- * A standby that received WAL of an older timeline beyond where the next one parted from it. PostgreSQL refuses to
+ * A standby that received WAL of an older timeline beyond where a later one parted from it. PostgreSQL refuses to
  * follow with that, for ever; a logger cuts it off by itself.
  */
 export function diverged(context: Context): boolean {
@@ -120,8 +120,9 @@ export function diverged(context: Context): boolean {
     const report = context.report(member.name);
     if (member.goal.kind !== 'follow' || member.role === 'logger' || report === null || report.incarnation !== member.incarnation || report.goalTerm !== record.term) continue;
     const { timeline, lsn } = positionOf(report);
-    const next = record.timelines.find((one) => one.timeline > timeline);
-    if (timeline === 0 || next === undefined || lsnNumber(lsn) <= lsnNumber(next.begin) || report.streamingFrom !== null) continue;
+    // Not every timeline goes on from the one before it: without a quorum a successor may never have had that.
+    const next = record.timelines.find((one) => one.timeline > timeline && lsnNumber(lsn) > lsnNumber(one.begin));
+    if (timeline === 0 || next === undefined || report.streamingFrom !== null) continue;
     remake(context, member.name, { rebuilds: member.rebuilds + 1, renewal: 'rewind' });
     context.tell({ level: 'warning', kind: 'member-diverged', member: member.name, message: `${member.name} has WAL up to ${lsn} of timeline ${timeline}, which timeline ${next.timeline} left at ${next.begin}: it is rewound` });
     changed = true;

@@ -151,6 +151,8 @@ const TESTS: Record<string, () => void> = {
     whole.record!.timelines = [{ timeline: 2, begin: '0/150' }];
     whole.report('n2', { timeline: 1, received: '0/150', streamingFrom: null });
     expect(whole.decide().members['n2']?.incarnation).toBe(1);
+    whole.record!.timelines.push({ timeline: 3, begin: '0/14F' });
+    expect(whole.decide().members['n2']?.incarnation, 'the third goes on from the first').toBe(2);
   },
   voters() {
     const scene = new Quorum({ voters: [] });
