@@ -41,7 +41,7 @@ describe('simulated groups', () => {
   });
 
   it.each(TOPOLOGIES)('live through failovers and commits: %s', (topology) => {
-    const lives = [1, 2, 3, 4, 5].map((seed) => runSeed({ seed, topology }));
+    const lives = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => runSeed({ seed, topology }));
     expect(Math.max(...lives.map(({ term }) => term))).toBeGreaterThan(2);
     expect(Math.min(...lives.map(({ commits }) => commits))).toBeGreaterThan(50);
   }, 120_000);

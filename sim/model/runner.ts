@@ -5,6 +5,7 @@ import type { Orders } from '../../src/group/member/member.ts';
 import { dataProven, nextStep, type Step } from '../../src/group/member/next-step.ts';
 import type { Place } from '../../src/group/member/place.ts';
 import { reportOf, type ReportInput } from '../../src/group/member/report.ts';
+import { IDLE_MS, restAsPrimary } from '../../src/group/member/rest.ts';
 import type { MemberReport } from '../../src/group/model.ts';
 import { same } from '../../src/same.ts';
 import { SimBell, SimSignal, sleep, waitFor, type Work } from '../kernel/process.ts';
@@ -14,11 +15,9 @@ import { ModelMember, type MemberFacts } from './member.ts';
 import { dropAside } from './clear.ts';
 import { perform } from './steps.ts';
 
-const IDLE_MS = 2_000;
 /** The real one goes on with WAITING_MS; the model looks less often at what has not come so soon. */
 const QUICK_LOOKS = 15;
 const PATIENT_MS = 150;
-const EXPECTING_MS = 200;
 
 /** How long to wait after so many looks in a row that found nothing to do, ms. */
 export const waiting = (looks: number): number => (looks <= QUICK_LOOKS ? WAITING_MS : PATIENT_MS);
@@ -34,6 +33,7 @@ export class MemberRunner {
   #step: Step | null = null;
   #failures = 0;
   #waits = 0;
+  #asks = { change: -1, since: 0 };
   #error: ErrorReport | null = null;
   #ended = false;
   #published: MemberReport | null = null;
@@ -153,7 +153,12 @@ export class MemberRunner {
     this.#error = null;
     const { goal } = member.orders;
     if (dataProven(goal, member.observation?.streamingFrom ?? null)) dropAside(member.world, member.name);
-    if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.length) return EXPECTING_MS;
+    if (goal.kind === 'primary') {
+      const { now } = member.world.clock;
+      if (goal.change !== this.#asks.change) this.#asks = { change: goal.change, since: now };
+      this.#waits = 0;
+      return restAsPrimary(goal, member.observation?.followers.length ?? 0, now - this.#asks.since);
+    }
     if (goal.kind !== 'follow') {
       this.#waits = 0;
       return IDLE_MS;

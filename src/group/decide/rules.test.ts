@@ -1,13 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { down, memberRecord, memberSpec, reportOn, Scene } from '../testing/build.ts';
 import type { GroupRecord, MemberReport, Operation } from '../model.ts';
-import { acceptRequest } from './request.ts';
 import { RULES } from './rules.ts';
-
-/** Starts an operation as a person would. */
-function ask(scene: Scene, request: Parameters<typeof acceptRequest>[2]): void {
-  scene.record = acceptRequest(scene.input(), scene.record!, request, 'op').record;
-}
 
 const promotion = { candidate: 'n2', predecessors: [{ member: 'n1', host: 'h1' }], planned: false, attempts: 0, operation: null };
 const failover = (): Scene => {
@@ -197,7 +191,7 @@ const TESTS: Record<string, () => void> = {
   },
   switchover() {
     const scene = new Scene();
-    ask(scene, { kind: 'switchover', group: 'main', to: 'n3' });
+    scene.ask({ kind: 'switchover', group: 'main', to: 'n3' });
     expect(scene.decide().members).toMatchObject({ n1: { goal: { kind: 'checkpoint' } }, n3: { goal: { kind: 'checkpoint' } }, n2: { goal: { kind: 'follow' } } });
     scene.report('n1', { reached: 'checkpoint' }).report('n3', { reached: 'checkpoint' });
     expect(scene.decide().members['n1']?.goal).toEqual({ kind: 'stop' });
@@ -206,7 +200,7 @@ const TESTS: Record<string, () => void> = {
     scene.report('n3', { inRecovery: false, term: 2 });
     expect(scene.decide()).toMatchObject({ primary: 'n3', operation: null, results: [{ id: 'op', ok: true }], members: { n1: { incarnation: 1 } } });
     const lost = new Scene();
-    ask(lost, { kind: 'switchover', group: 'main', to: 'n3' });
+    lost.ask({ kind: 'switchover', group: 'main', to: 'n3' });
     lost.record!.operation = { ...(lost.record!.operation as Extract<Operation, { kind: 'switchover' }>), step: 'stop' };
     lost.decide();
     lost.report('n1', { ...down(true), reached: 'stop' }).report('n3', down(true));
@@ -215,17 +209,17 @@ const TESTS: Record<string, () => void> = {
   promote() {
     const scene = new Scene();
     delete scene.reports['n1'];
-    ask(scene, { kind: 'promote', group: 'main', member: 'n3', force: true });
+    scene.ask({ kind: 'promote', group: 'main', member: 'n3', force: true });
     expect(scene.decide()).toMatchObject({ term: 2, promotion: { candidate: 'n3', predecessors: [{ member: 'n1' }], planned: false } });
     const gone = new Scene();
     delete gone.reports['n1'];
-    ask(gone, { kind: 'promote', group: 'main', member: 'n3', force: true });
+    gone.ask({ kind: 'promote', group: 'main', member: 'n3', force: true });
     gone.report('n3', down(true));
     expect(gone.decide()).toMatchObject({ term: 1, promotion: null, operation: null, results: [{ ok: false }] });
   },
   restart() {
     const scene = new Scene(['n1', 'n2']);
-    ask(scene, { kind: 'restart', group: 'main', members: null });
+    scene.ask({ kind: 'restart', group: 'main', members: null });
     expect(scene.decide().members, 'replicas first').toMatchObject({ n1: { restarts: 1 }, n2: { restarts: 2 } });
     scene.report('n2', { restarts: 2 });
     expect(scene.decide().members['n1']?.restarts).toBe(2);
@@ -235,7 +229,7 @@ const TESTS: Record<string, () => void> = {
   },
   reclone() {
     const scene = new Scene();
-    ask(scene, { kind: 'reclone', group: 'main', members: ['n2'], drainMs: 5_000 });
+    scene.ask({ kind: 'reclone', group: 'main', members: ['n2'], drainMs: 5_000 });
     expect(scene.decide().members['n2']?.goal).toEqual({ kind: 'drain', patient: false });
     expect(scene.decide(6_000).members['n2'], 'sessions are cut off when their time is up').toMatchObject({ incarnation: 2, joined: false, goal: { kind: 'follow' } });
     scene.report('n2', { incarnation: 2 });
@@ -286,26 +280,13 @@ describe('the rules of a group', () => {
   });
 });
 
-/** A standby s1 behind n1 and n2, with `source` as the manifest says. */
-function withStandby(source: string | null, joined = true): Scene {
-  const scene = new Scene(['n1', 'n2']);
-  scene.spec.members['s1'] = memberSpec('s1', { role: 'standby', source });
-  scene.record!.members['s1'] = memberRecord('s1', { role: 'standby', joined });
-  scene.report('s1', { inRecovery: true, streamingFrom: joined ? 'x:1' : null });
-  return scene;
-}
-const upstreamOf = (scene: Scene): string | null => {
-  const { goal } = scene.member('s1');
-  return goal.kind === 'follow' ? goal.upstream.member : null;
-};
-
 describe('a switchover on local storage', () => {
   /** The primary is stopping for n3. */
   function stopping(voters: string[]): Scene {
     const scene = new Scene();
     scene.spec = { ...scene.spec, storage: 'local', commit: 'quorum' };
     scene.record!.voters = voters;
-    ask(scene, { kind: 'switchover', group: 'main', to: 'n3' });
+    scene.ask({ kind: 'switchover', group: 'main', to: 'n3' });
     scene.report('n1', { reached: 'checkpoint' }).report('n3', { reached: 'checkpoint' });
     scene.decide();
     return scene;
@@ -373,128 +354,6 @@ describe('an election on local storage', () => {
   });
 });
 
-describe("a standby's source", () => {
-  it('is the primary where the manifest names none, and keeps a slot there', () => {
-    const scene = withStandby(null);
-    scene.decide();
-    expect(upstreamOf(scene)).toBe('n1');
-    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_n2', 'pgorbit_s1'] });
-  });
-
-  it.each(['n2', 'replica'])('is %s at once for one without data, with a slot there alone', (source) => {
-    const scene = withStandby(source, false);
-    scene.decide();
-    expect(upstreamOf(scene)).toBe('n2');
-    expect(scene.member('n2').goal).toMatchObject({ kind: 'follow', slots: ['pgorbit_s1'] });
-    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_n2'] });
-  });
-
-  it('gives way to the primary while it is away, and is taken again when it has proved itself', () => {
-    const scene = withStandby('n2', false);
-    scene.decide();
-    scene.cascades['s1'] = 'n2';
-    scene.report('s1', { streamingFrom: 'x:1' });
-    scene.decide();
-    scene.report('n2', down(false));
-    scene.decide();
-    scene.decide(4_000);
-    expect(upstreamOf(scene), 'not at the first silence').toBe('n2');
-    scene.decide(2_000);
-    expect(upstreamOf(scene)).toBe('n1');
-    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_n2', 'pgorbit_s1'] });
-    scene.report('n2', { pid: 7, ready: true, inRecovery: true, streamingFrom: 'x:1', state: 'streaming' });
-    scene.decide();
-    scene.decide(9_000);
-    expect(upstreamOf(scene)).toBe('n1');
-    scene.decide(2_000);
-    expect(upstreamOf(scene)).toBe('n2');
-  });
-
-  it('is the primary where it has become that itself', () => {
-    const scene = withStandby('n1');
-    scene.decide();
-    expect(upstreamOf(scene)).toBe('n1');
-  });
-
-  /** s1 is at 0/100, and a logger has WAL from `oldest` on. */
-  function withLogger(oldest: string | null, joined = true): Scene {
-    const scene = withStandby('logger', joined);
-    scene.spec.members['l1'] = memberSpec('l1', { role: 'logger' });
-    scene.record!.members['l1'] = memberRecord('l1', { role: 'logger' });
-    scene.report('l1', { inRecovery: null, streamingFrom: 'x:1', oldest });
-    return scene;
-  }
-
-  it('that is a logger needs somebody else whose data are copied, a replica; and the primary for the WAL of that time', () => {
-    const scene = withLogger('0/100', false);
-    scene.report('s1', { ...down(false), timeline: null, lsn: null, received: null });
-    scene.decide();
-    expect(scene.member('s1').goal).toMatchObject({ upstream: { member: 'n1' }, base: { member: 'n2' } });
-    expect(scene.member('s1').goal).not.toHaveProperty('makesSlot');
-    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_l1', 'pgorbit_n2', 'pgorbit_s1'] });
-    scene.report('s1', { pid: 7, ready: true, inRecovery: true, streamingFrom: 'x:1', timeline: 1, lsn: '0/100', received: '0/100' });
-    scene.decide();
-    scene.decide(11_000);
-    expect(scene.member('s1').goal).toMatchObject({ upstream: { member: 'l1' }, base: { member: 'n2' }, makesSlot: true });
-    expect(scene.member('n1').goal).toMatchObject({ slots: ['pgorbit_l1', 'pgorbit_n2'] });
-  });
-
-  it.each([['0/101', 'begins after what the standby has'], [null, 'has no WAL']])('is not a logger whose WAL begins at %s: it %s', (oldest, _why) => {
-    const scene = withLogger(oldest);
-    scene.decide();
-    scene.decide(60_000);
-    expect(upstreamOf(scene)).toBe('n1');
-  });
-
-  it('that is a logger is kept while the standby is started again, and left once it has purged what that one lacks', () => {
-    const scene = withLogger('0/80');
-    scene.decide();
-    scene.decide(11_000);
-    expect(upstreamOf(scene)).toBe('l1');
-    scene.cascades['s1'] = 'l1';
-    scene.report('s1', { ...down(false), timeline: null, lsn: null, received: null });
-    scene.decide();
-    scene.decide(20_000);
-    expect(upstreamOf(scene)).toBe('l1');
-    scene.report('s1', { pid: 7, ready: true, inRecovery: true, streamingFrom: null, timeline: 1, lsn: '0/100', received: '0/100' });
-    scene.report('l1', { oldest: '0/200' });
-    scene.decide();
-    scene.decide(6_000);
-    expect(upstreamOf(scene)).toBe('n1');
-  });
-
-  it('is never one that follows it', () => {
-    const scene = withStandby('s2', false);
-    scene.spec.members['s2'] = memberSpec('s2', { role: 'standby', source: 's1' });
-    scene.record!.members['s2'] = memberRecord('s2', { role: 'standby' });
-    scene.report('s2', { inRecovery: true, streamingFrom: 'x:1' });
-    scene.decide();
-    const goals = ['s1', 's2'].map((name) => scene.member(name).goal);
-    expect(goals.some((goal) => goal.kind === 'follow' && goal.upstream.member === 'n1')).toBe(true);
-  });
-
-  it('has nothing to do with a fresh copy that a person asks for, in whatever state it is', () => {
-    const scene = withStandby(null);
-    scene.report('s1', { ...down(false), state: 'failed' });
-    ask(scene, { kind: 'reclone', group: 'main', members: ['s1'], drainMs: 0 });
-    expect(scene.decide().members['s1']).toMatchObject({ incarnation: 2, joined: false });
-    scene.report('s1', { state: 'attaching' });
-    expect(scene.decide(600_000).operation, 'a copy takes its time').toMatchObject({ kind: 'reclone', current: 's1' });
-    const all = withStandby(null);
-    ask(all, { kind: 'reclone', group: 'main', members: null, drainMs: 0 });
-    expect(all.record!.operation).toMatchObject({ left: ['n2'] });
-  });
-
-  it('is what it has to stream from: one that the primary does not see is not rebuilt for that', () => {
-    const scene = withStandby('n2', false);
-    scene.decide();
-    scene.cascades['s1'] = 'n2';
-    scene.report('s1', { streamingFrom: 'x:1' });
-    scene.decide();
-    expect(scene.decide(60_000).members['s1']).toMatchObject({ incarnation: 1 });
-  });
-});
-
 describe('goals', () => {
   it('keep whom a promotion reads from, though the manifest has dropped it', () => {
     const scene = new Scene();
@@ -530,21 +389,21 @@ describe('goals', () => {
 describe('a request', () => {
   it('is refused while another runs, but ends a patient clone', () => {
     const scene = new Scene();
-    ask(scene, { kind: 'restart', group: 'main', members: null });
-    expect(() => ask(scene, { kind: 'switchover', group: 'main', to: null })).toThrow(/busy with a restart/);
+    scene.ask({ kind: 'restart', group: 'main', members: null });
+    expect(() => scene.ask({ kind: 'switchover', group: 'main', to: null })).toThrow(/busy with a restart/);
     const patient = new Scene();
     patient.record!.operation = { id: 'old', kind: 'reclone', left: [], current: 'n2', step: 'drain', drainMs: 1, cut: false };
-    ask(patient, { kind: 'switchover', group: 'main', to: null });
+    patient.ask({ kind: 'switchover', group: 'main', to: null });
     expect(patient.record).toMatchObject({ operation: { kind: 'switchover', to: 'n2' }, results: [{ id: 'old', ok: false }] });
   });
 
   it('to promote is a switchover while the primary lives, and else needs force', () => {
     const scene = new Scene();
-    ask(scene, { kind: 'promote', group: 'main', member: 'n2', force: false });
+    scene.ask({ kind: 'promote', group: 'main', member: 'n2', force: false });
     expect(scene.record?.operation).toMatchObject({ kind: 'switchover', from: 'n1', to: 'n2' });
     const dead = new Scene();
     delete dead.reports['n1'];
-    expect(() => ask(dead, { kind: 'promote', group: 'main', member: 'n2', force: false })).toThrow(/fences n1 for good/);
-    expect(() => ask(dead, { kind: 'promote', group: 'main', member: 'n9', force: true })).toThrow(/no member n9/);
+    expect(() => dead.ask({ kind: 'promote', group: 'main', member: 'n2', force: false })).toThrow(/fences n1 for good/);
+    expect(() => dead.ask({ kind: 'promote', group: 'main', member: 'n9', force: true })).toThrow(/no member n9/);
   });
 });

@@ -1,5 +1,4 @@
 /** A member that holds data, run by the loop: its postgres. */
-import { ARCHIVE_SLOT } from '../decide/goals.ts';
 import { HEARD_MS } from '../decide/promotion.ts';
 import type { MemberReport } from '../model.ts';
 import { MemberLoop, WAITING_MS, type Rest } from './loop.ts';
@@ -8,11 +7,8 @@ import { dataProven, nextStep, type Facts, type Step } from './next-step.ts';
 import { perform, type Attached } from './perform.ts';
 import { reportOf } from './report.ts';
 import type { Place } from './place.ts';
+import { IDLE_MS, restAsPrimary } from './rest.ts';
 import { dropAside } from './steps/clear.ts';
-
-/** Between looks: when all is well, and while others are about to connect. */
-const IDLE_MS = 2_000;
-const EXPECTING_MS = 200;
 
 type Looked = Facts & { systemIdentifier: string | null };
 type Doing = Exclude<Step, { do: 'nothing' }>;
@@ -20,6 +16,8 @@ type Doing = Exclude<Step, { do: 'nothing' }>;
 export class MemberRunner extends MemberLoop<Looked, Doing> {
   readonly member: Member;
   #attached: Attached | null = null;
+  /** The voters that it was asked for last as a primary, by the number of the change. */
+  #asks = { change: -1, since: 0 };
 
   constructor(place: Place, environment: Omit<MemberEnvironment, 'wake' | 'progressed'>, orders: Orders, publish: (report: MemberReport) => void) {
     super(publish);
@@ -75,9 +73,10 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
     const { goal } = member.orders;
     if (dataProven(goal, member.observation?.streamingFrom ?? null)) await dropAside(member.place, member.environment.volume);
     if (goal.kind === 'follow') return this.#following();
-    // Somebody is about to connect: whoever waits for that learns it from this report.
-    if (goal.kind === 'primary' && (member.observation?.followers.length ?? 0) < goal.slots.filter((slot) => slot !== ARCHIVE_SLOT).length) return EXPECTING_MS;
-    return IDLE_MS;
+    if (goal.kind !== 'primary') return IDLE_MS;
+    const now = performance.now();
+    if (goal.change !== this.#asks.change) this.#asks = { change: goal.change, since: now };
+    return restAsPrimary(goal, member.observation?.followers.length ?? 0, now - this.#asks.since);
   }
 
   protected release(): Promise<void> {

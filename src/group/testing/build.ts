@@ -2,7 +2,8 @@
 import type { DecisionInput, Seen } from '../decide/context.ts';
 import { decideGroup } from '../decide/decide.ts';
 import { GROUP } from '../../manifest/defaults.ts';
-import type { ArchiveReport, GroupRecord, GroupSpec, MemberRecord, MemberReport, MemberSpec } from '../model.ts';
+import { acceptRequest } from '../decide/request.ts';
+import type { ArchiveReport, GroupRecord, GroupSpec, MemberRecord, MemberReport, MemberSpec, OperateRequest } from '../model.ts';
 
 export const memberSpec = (name: string, patch: Partial<MemberSpec> = {}): MemberSpec => ({ name, host: 'h1', role: name === 'n1' ? 'primary' : 'replica', port: 5431 + Number(name.slice(1)), volume: null, path: null, source: null, rate: null, ...patch });
 
@@ -88,6 +89,11 @@ export class Scene {
     this.events = decision.events.map(({ kind }) => kind);
     if (this.record === null) throw new Error('no record was decided');
     return this.record;
+  }
+
+  /** Starts an operation as a person would. */
+  ask(request: OperateRequest): void {
+    if (this.record !== null) ({ record: this.record } = acceptRequest(this.input(), this.record, request, 'op'));
   }
 
   member(name: string): MemberRecord {
