@@ -5,7 +5,7 @@ import type { Orders } from '../../src/group/member/member.ts';
 import { dataProven, nextStep, type Step } from '../../src/group/member/next-step.ts';
 import type { Place } from '../../src/group/member/place.ts';
 import { reportOf, type ReportInput } from '../../src/group/member/report.ts';
-import { IDLE_MS, restAsPrimary } from '../../src/group/member/rest.ts';
+import { IDLE_MS, restAsFollower, restAsPrimary } from '../../src/group/member/rest.ts';
 import type { MemberReport } from '../../src/group/model.ts';
 import { same } from '../../src/same.ts';
 import { SimBell, SimSignal, sleep, waitFor, type Work } from '../kernel/process.ts';
@@ -165,7 +165,7 @@ export class MemberRunner {
     }
     if (member.observation?.streamingFrom == null) return waiting(++this.#waits);
     this.#waits = 0;
-    return IDLE_MS;
+    return restAsFollower(goal, member.observation.heardMs);
   }
 
   *#take(step: Step): Work {

@@ -9,6 +9,9 @@ export const acknowledgementsOf = (voters: number): number => Math.floor(voters 
 /** In the name of a member that follows without a vote: no term has this number. */
 export const NO_TERM = 0;
 
+/** Is it the name of a member whose acknowledgements count? */
+export const followsByTerm = (name: string): boolean => !name.endsWith(`@${NO_TERM}`);
+
 /**
  * The value of synchronous_standby_names ("Replication" settings in PostgreSQL's manual). Names carry the term, so that
  * what a member acknowledges under an older one never counts. Empty where the primary alone decides.

@@ -1,13 +1,12 @@
 /** A member that holds data, run by the loop: its postgres. */
-import { HEARD_MS } from '../decide/promotion.ts';
-import type { MemberReport } from '../model.ts';
+import type { Goal, MemberReport } from '../model.ts';
 import { MemberLoop, WAITING_MS, type Rest } from './loop.ts';
 import { Member, type MemberEnvironment, type Orders } from './member.ts';
 import { dataProven, nextStep, type Facts, type Step } from './next-step.ts';
 import { perform, type Attached } from './perform.ts';
 import { reportOf } from './report.ts';
 import type { Place } from './place.ts';
-import { IDLE_MS, restAsPrimary } from './rest.ts';
+import { IDLE_MS, restAsFollower, restAsPrimary } from './rest.ts';
 import { dropAside } from './steps/clear.ts';
 
 type Looked = Facts & { systemIdentifier: string | null };
@@ -72,7 +71,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
     this.error = null;
     const { goal } = member.orders;
     if (dataProven(goal, member.observation?.streamingFrom ?? null)) await dropAside(member.place, member.environment.volume);
-    if (goal.kind === 'follow') return this.#following();
+    if (goal.kind === 'follow') return this.#following(goal);
     if (goal.kind !== 'primary') return IDLE_MS;
     const now = performance.now();
     if (goal.change !== this.#asks.change) this.#asks = { change: goal.change, since: now };
@@ -84,7 +83,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
   }
 
   /** A standby runs as it should; the first time that it streams, its attach is complete. */
-  #following(): number {
+  #following(goal: Extract<Goal, { kind: 'follow' }>): number {
     const { member } = this;
     if (member.observation?.streamingFrom == null) return WAITING_MS;
     if (this.#attached !== null) {
@@ -96,8 +95,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
         message: `${member.place.member} attached in ${seconds(checkpoint + clone + started)}: checkpoint ${seconds(checkpoint)}, clone ${seconds(clone)}, start and catch-up ${seconds(started)}`,
       });
     }
-    // The decider counts on what this member hears: it learns of a silence when that is long enough, not two seconds later.
-    return Math.min(IDLE_MS, Math.max(WAITING_MS, HEARD_MS - (member.observation.heardMs ?? 0)));
+    return restAsFollower(goal, member.observation.heardMs);
   }
 }
 
