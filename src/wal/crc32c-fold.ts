@@ -15,11 +15,13 @@ const VECTOR = 16;
 const UNROLLED = 4;
 const TURN = UNROLLED * VECTOR;
 
-/** Where a piece lies in WebAssembly's memory. Before it are zeros, for the words before its first one. */
+/** Where a piece lies in WebAssembly's memory. Before it are the words before its first one, zeros at a beginning. */
 const PIECE_AT = Math.ceil((FARTHEST * WORD) / VECTOR) * VECTOR;
 const PAGE = 65_536;
 /** Words behind the loop's end, of which only a part is still added to. */
 const BEHIND = FARTHEST - NEAREST;
+/** The most that the loop leaves. */
+const LEFT_BYTES = BEHIND * WORD + TURN;
 
 /** A piece has at least so many bytes, because less is faster with tables, and at most so many. */
 export const FOLD_BYTES = { least: 2048, most: PAGE };
@@ -28,7 +30,8 @@ export const FOLD_BYTES = { least: 2048, most: PAGE };
 type Loop = (from: number, end: number) => void;
 interface Machine {
   loop: Loop;
-  bytes: Uint8Array;
+  /** All of the memory. */
+  all: Uint8Array;
   words: Int32Array;
 }
 
@@ -47,22 +50,74 @@ let machine: Machine | null = null;
  */
 export function fold(state: number, piece: Uint8Array): Uint8Array {
   machine ??= makeMachine();
-  const { loop, bytes, words } = machine;
-  bytes.set(piece);
-  words[0]! ^= state;
-  const end = piece.length - BEHIND * WORD;
+  machine.all.fill(0, 0, PIECE_AT);
+  machine.all.set(piece, PIECE_AT);
+  machine.words[PIECE_AT / WORD]! ^= state;
+  const looped = loopOver(machine, piece.length);
+  return rest(machine, looped, piece.length);
+}
+
+/**
+ * As `fold`, for bytes that arrive piece by piece: what the folding of one leaves open goes to the beginning of the
+ * next, so that only the end of all is left to the tables.
+ */
+export class Folding {
+  /** The words before those that are left, then these: at most so many as a turn may leave. */
+  readonly #open = new Uint8Array(PIECE_AT + LEFT_BYTES);
+  #left: number;
+
+  /** @param first bytes that come before all others. */
+  constructor(first: Uint8Array) {
+    this.#open.set(first, PIECE_AT);
+    this.#left = first.length;
+  }
+
+  update(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += FOLD_BYTES.most) {
+      this.#update(bytes.length <= FOLD_BYTES.most ? bytes : bytes.subarray(at, at + FOLD_BYTES.most));
+    }
+  }
+
+  /** Under a thousand bytes whose CRC-32C from state 0 is that of all. They are good until the next call. */
+  rest(): Uint8Array {
+    machine ??= makeMachine();
+    machine.all.set(this.#open);
+    return rest(machine, 0, this.#left);
+  }
+
+  #update(piece: Uint8Array): void {
+    machine ??= makeMachine();
+    const { all } = machine;
+    all.set(this.#open);
+    all.set(piece, PIECE_AT + this.#left);
+    const length = this.#left + piece.length;
+    const looped = loopOver(machine, length);
+    this.#open.set(all.subarray(looped, PIECE_AT + length));
+    this.#left = length - looped;
+  }
+}
+
+/** Strikes out what may be: words whose farthest target lies within the `length` bytes. Returns how far it went. */
+function loopOver({ loop }: Machine, length: number): number {
+  const end = length - BEHIND * WORD;
+  if (end < TURN) return 0;
   const looped = end - (end % TURN);
   loop(0, looped);
-  const first = looped / WORD;
+  return looped;
+}
+
+/** What is left of `length` bytes, over which the loop went so far. */
+function rest({ all, words }: Machine, looped: number, length: number): Uint8Array {
+  const first = (PIECE_AT + looped) / WORD;
   for (const shift of SHIFTS) {
     for (let at = first; at < first + shift - NEAREST; at++) words[at]! ^= words[at - shift]!;
   }
-  return bytes.subarray(looped - NEAREST * WORD, piece.length);
+  return all.subarray(PIECE_AT + looped - NEAREST * WORD, PIECE_AT + length);
 }
 
 function makeMachine(): Machine {
   const { loop, memory: { buffer } } = new assembly.Instance(new assembly.Module(assemble())).exports;
-  return { loop, bytes: new Uint8Array(buffer, PIECE_AT, PAGE), words: new Int32Array(buffer, PIECE_AT, PAGE / WORD) };
+  return { loop, all: new Uint8Array(buffer), words: new Int32Array(buffer) };
 }
 
 /** The module in WebAssembly's binary format: a memory, and the loop of type Loop. */
@@ -81,7 +136,7 @@ function assemble(): Uint8Array {
     0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
     ...section(1, [[0x60, ...list([[i32], [i32]]), ...list([])]]),
     ...section(3, [[0]]),
-    ...section(5, [[0, ...leb(Math.ceil((PIECE_AT + FOLD_BYTES.most) / PAGE))]]),
+    ...section(5, [[0, ...leb(Math.ceil((PIECE_AT + LEFT_BYTES + FOLD_BYTES.most) / PAGE))]]),
     ...section(7, [[...name('memory'), 2, 0], [...name('loop'), 0, 0]]),
     ...section(10, [sized([0, ...code])]),
   ]);

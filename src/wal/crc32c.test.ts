@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FOLD_BYTES } from './crc32c-fold.ts';
-import { CRC32C_INIT, crc32c, crc32cFinish, crc32cUpdate } from './crc32c.ts';
+import { CRC32C_INIT, Crc32cStream, crc32c, crc32cFinish, crc32cUpdate } from './crc32c.ts';
 
 /** One bit at a time, straight from the definition. */
 function slow(buf: Uint8Array): number {
@@ -51,6 +51,25 @@ describe('crc32c', () => {
       expect(crc32cFinish(crc32cUpdate(CRC32C_INIT, bytes, start, start + length)), `${length}`).toBe(slow(piece));
       expect(crc32c(piece.subarray(half), crc32c(piece.subarray(0, half))), `${length} in halves`).toBe(slow(piece));
     }
+  });
+
+  it('agrees with itself for streams, whatever their pieces, several at a time', () => {
+    const bytes = Uint8Array.from({ length: 3 * FOLD_BYTES.most }, (_, i) => (Math.imul(i, 0x9e3779b1) >>> 11) ^ (i >>> 9));
+    const pieces = fc.array(fc.oneof(fc.nat(8), fc.nat(900), fc.nat(40_000), fc.constant(FOLD_BYTES.most + 700)), { maxLength: 12 });
+    fc.assert(
+      fc.property(fc.array(pieces, { minLength: 1, maxLength: 3 }), (streams) => {
+        const sums = streams.map(() => new Crc32cStream());
+        const ends = streams.map(() => 0);
+        for (let turn = 0; turn < 12; turn++) {
+          streams.forEach((lengths, which) => {
+            const start = ends[which]!;
+            ends[which] = Math.min(bytes.length, start + (lengths[turn] ?? 0));
+            sums[which]!.update(bytes.subarray(start, ends[which]));
+          });
+        }
+        sums.forEach((sum, which) => expect(sum.finish()).toBe(crc32c(bytes.subarray(0, ends[which]))));
+      }),
+    );
   });
 
   it('finds any one bit that is flipped in a long piece', () => {

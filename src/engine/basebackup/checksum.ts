@@ -1,6 +1,6 @@
 /** The checksums of backup manifests (src/common/checksum_helper.c). */
 import { createHash } from 'node:crypto';
-import { CRC32C_INIT, crc32cFinish, crc32cUpdate } from '../../wal/crc32c.ts';
+import { Crc32cStream } from '../../wal/crc32c.ts';
 
 export const CHECKSUM_ALGORITHMS = ['CRC32C', 'SHA224', 'SHA256', 'SHA384', 'SHA512'] as const;
 export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
@@ -18,16 +18,16 @@ export function makeChecksum(algorithm: ChecksumAlgorithm): Checksum {
 }
 
 class Crc32c implements Checksum {
-  #state = CRC32C_INIT;
+  readonly #sum = new Crc32cStream();
 
   update(piece: Buffer): void {
-    this.#state = crc32cUpdate(this.#state, piece);
+    this.#sum.update(piece);
   }
 
   /** The manifest has the four bytes as they lie in the server's memory: little-endian on every platform that pgorbit runs on. */
   hex(): string {
     const bytes = Buffer.allocUnsafe(4);
-    bytes.writeUInt32LE(crc32cFinish(this.#state));
+    bytes.writeUInt32LE(this.#sum.finish());
     return bytes.toString('hex');
   }
 }
