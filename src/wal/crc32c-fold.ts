@@ -54,7 +54,7 @@ export function fold(state: number, piece: Uint8Array): Uint8Array {
   machine.all.set(piece, PIECE_AT);
   machine.words[PIECE_AT / WORD]! ^= state;
   const looped = loopOver(machine, piece.length);
-  return rest(machine, looped, piece.length);
+  return restOf(machine, looped, piece.length);
 }
 
 /**
@@ -82,7 +82,7 @@ export class Folding {
   rest(): Uint8Array {
     machine ??= makeMachine();
     machine.all.set(this.#open);
-    return rest(machine, 0, this.#left);
+    return restOf(machine, 0, this.#left);
   }
 
   #update(piece: Uint8Array): void {
@@ -107,7 +107,7 @@ function loopOver({ loop }: Machine, length: number): number {
 }
 
 /** What is left of `length` bytes, over which the loop went so far. */
-function rest({ all, words }: Machine, looped: number, length: number): Uint8Array {
+function restOf({ all, words }: Machine, looped: number, length: number): Uint8Array {
   const first = (PIECE_AT + looped) / WORD;
   for (const shift of SHIFTS) {
     for (let at = first; at < first + shift - NEAREST; at++) words[at]! ^= words[at - shift]!;

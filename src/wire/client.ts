@@ -178,6 +178,7 @@ export class ReplicationClient {
     this.#socket.pause();
   }
   resume(): void {
+    if (!this.#paused) return;
     this.#paused = false;
     if (this.#gathering === null) this.#socket.resume();
   }

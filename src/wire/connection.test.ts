@@ -3,7 +3,8 @@ import { generate } from 'selfsigned';
 import { afterEach, describe, expect, it } from 'vitest';
 import { commandComplete, dataRow, readyForQuery, rowDescription } from './backend.ts';
 import { ReplicationClient, UpstreamError } from './client.ts';
-import { sslRequest } from './frontend.ts';
+import { copyData, copyDone, sslRequest } from './frontend.ts';
+import { sleep } from '../lifecycle.ts';
 import { makeVerifier } from './scram.ts';
 import { ClientError, ServerConnection, type ServerAuth } from './server.ts';
 
@@ -92,5 +93,62 @@ describe('a connection', () => {
     const port = await serve({ users: null });
     servers.splice(0).forEach((server) => server.close());
     await expect(open(port)).rejects.toThrow(`cannot connect to 127.0.0.1:${port}`);
+  });
+});
+
+describe('a copy read to memory that is used again', () => {
+  const PIECES = 20;
+  const COPY_OUT = Buffer.from([0x48, 0, 0, 0, 7, 0, 0, 0]);
+
+  /** Sends a piece each time that it is asked, after the first query. */
+  async function copying(): Promise<{ port: number; sendOne: () => void }> {
+    let sent = 0;
+    let sendOne = (): void => {};
+    const server = createServer((socket) => {
+      const connection = new ServerConnection(socket);
+      connections.push(connection);
+      sendOne = () => {
+        sent += 1;
+        socket.write(sent <= PIECES ? copyData(Buffer.from([sent, sent])) : Buffer.concat([copyDone(), commandComplete('COPY'), readyForQuery()]));
+      };
+      void (async () => {
+        await connection.handshake({ users: null });
+        await connection.welcome({});
+        await connection.next();
+        await connection.write(COPY_OUT);
+        sendOne();
+      })();
+    });
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return { port: (server.address() as AddressInfo).port, sendOne: () => sendOne() };
+  }
+
+  it('comes whole, in short reads, and waits while it is paused', async () => {
+    const { port, sendOne } = await copying();
+    const client = await open(port, { memory: Buffer.alloc(4096) });
+    expect(await client.command('BASE_BACKUP')).toMatchObject({ kind: 'copy-out' });
+    const got: number[] = [];
+    const whilePaused: number[] = [];
+    await client.copyOut((piece) => {
+      got.push(...piece);
+      sendOne();
+      if (piece[0] !== 7) return;
+      client.pause();
+      void sleep(30).then(() => {
+        whilePaused.push(got.length);
+        client.resume();
+      });
+    });
+    expect(got).toEqual(Array.from({ length: PIECES }, (_, n) => [n + 1, n + 1]).flat());
+    expect(whilePaused).toEqual([14]);
+    client.destroy();
+  });
+
+  it('that is cut says so', async () => {
+    const { port } = await copying();
+    const client = await open(port, { memory: Buffer.alloc(4096) });
+    await client.command('BASE_BACKUP');
+    await expect(client.copyOut(() => client.destroy())).rejects.toThrow('closed the connection');
   });
 });
