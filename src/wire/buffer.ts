@@ -78,6 +78,9 @@ export function malformed(what: string): PgorbitError {
  */
 export class MessageSplitter {
   #pieces: Buffer[] = [];
+  /** So much of the first piece has been handed out. */
+  #at = 0;
+  /** What is left of all pieces. */
   #length = 0;
   /** A startup packet has no type byte. */
   #untyped: boolean;
@@ -98,14 +101,18 @@ export class MessageSplitter {
 
   /** The last piece was a view of memory that is about to be used again: what is left of it is copied. */
   own(): void {
-    const last = this.#pieces.at(-1);
-    if (last !== undefined) this.#pieces[this.#pieces.length - 1] = Buffer.from(last);
+    const index = this.#pieces.length - 1;
+    const last = this.#pieces[index];
+    if (last === undefined) return;
+    this.#pieces[index] = Buffer.from(index === 0 ? last.subarray(this.#at) : last);
+    if (index === 0) this.#at = 0;
   }
 
   /** What was received and not yet handed out, taken away: it belongs to another layer (TLS). */
   drain(): Buffer {
-    const all = this.#whole();
+    const all = this.#whole().subarray(this.#at);
     this.#pieces = [];
+    this.#at = 0;
     this.#length = 0;
     return all;
   }
@@ -114,24 +121,32 @@ export class MessageSplitter {
   next(): { type: string; payload: Buffer } | null {
     const head = this.#untyped ? 4 : 5;
     if (this.#length < head) return null;
-    if (this.#pieces[0]!.length < head) this.#whole();
-    const first = this.#pieces[0]!;
-    const length = first.readInt32BE(head - 4);
+    let bytes = this.#pieces[0]!;
+    if (bytes.length - this.#at < head) bytes = this.#whole();
+    const length = bytes.readInt32BE(this.#at + head - 4);
     if (length < 4 || length > (this.#untyped ? 10_000 : MAX_MESSAGE)) throw malformed(`a message of ${length} bytes`);
     const total = head - 4 + length;
     if (this.#length < total) return null;
-    const bytes = first.length >= total ? first : this.#whole();
-    const type = this.#untyped ? '' : String.fromCharCode(bytes[0]!);
+    if (bytes.length - this.#at < total) bytes = this.#whole();
+    const at = this.#at;
+    const type = this.#untyped ? '' : String.fromCharCode(bytes[at]!);
     this.#untyped = false;
-    const payload = bytes.subarray(head, total);
     this.#length -= total;
-    if (bytes.length === total) this.#pieces.shift();
-    else this.#pieces[0] = bytes.subarray(total);
-    return { type, payload };
+    this.#at += total;
+    if (this.#at === bytes.length) {
+      this.#pieces.shift();
+      this.#at = 0;
+    }
+    return { type, payload: bytes.subarray(at + head, at + total) };
   }
 
+  /** All pieces in one, the first. */
   #whole(): Buffer {
-    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces, this.#length)];
+    if (this.#pieces.length !== 1) {
+      if (this.#at > 0) this.#pieces[0] = this.#pieces[0]!.subarray(this.#at);
+      this.#at = 0;
+      this.#pieces = [Buffer.concat(this.#pieces, this.#length)];
+    }
     return this.#pieces[0]!;
   }
 }

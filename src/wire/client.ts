@@ -143,7 +143,7 @@ export class ReplicationClient {
   /**
    * After `copy-both`: every message goes to `onMessage`, synchronously as it arrives; the end to `onClosed`. `onRead`
    * comes after the last whole message of each read: with `more` where the read filled its memory, so that the next one
-   * follows at once. A payload is good until `onMessage` returns.
+   * follows at once. A payload is good, and the receiver's to change, until `onRead` returns.
    */
   stream(onMessage: (message: Message) => void, onClosed: (error: PgorbitError) => void, onRead: (more: boolean) => void = () => {}): void {
     this.#onClosed = onClosed;
@@ -195,8 +195,11 @@ export class ReplicationClient {
     }
   }
 
-  write(bytes: Buffer): void {
-    if (!this.#socket.destroyed) this.#socket.write(bytes);
+  /** False where the kernel has not taken all of `bytes` yet: then they must stay as they are. */
+  write(bytes: Buffer): boolean {
+    if (this.#socket.destroyed) return true;
+    this.#socket.write(bytes);
+    return this.#socket.writableLength === 0;
   }
 
   /** Cuts the connection now: nothing that Node still holds is sent. */

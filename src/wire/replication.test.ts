@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MessageSplitter } from './buffer.ts';
-import { keepalive, parseReceiverMessage, parseReplicationCommand, parseSenderMessage, statusMessage, walDataHeader } from './replication.ts';
+import { keepalive, parseReceiverMessage, parseReplicationCommand, parseSenderMessage, StatusMessage, walDataHeader } from './replication.ts';
 
 describe('replication commands', () => {
   it.each([
@@ -37,9 +37,12 @@ describe('replication messages', () => {
     expect(parseSenderMessage(keepalive(7n, 0, true))).toEqual({ kind: 'keepalive', walEnd: 7n, replyRequested: true });
     const status = { write: 3n, flush: 2n, apply: 0n, replyRequested: true };
     const splitter = new MessageSplitter({ untypedFirst: false });
-    splitter.push(statusMessage(status, 0));
-    const { type, payload } = splitter.next()!;
-    expect([type, parseReceiverMessage(payload)]).toEqual(['d', status]);
+    const message = new StatusMessage();
+    for (const one of [status, { write: 5n, flush: 5n, apply: 1n, replyRequested: false }]) {
+      splitter.push(message.encode(one, 0));
+      const { type, payload } = splitter.next()!;
+      expect([type, parseReceiverMessage(payload)]).toEqual(['d', one]);
+    }
     expect(parseReceiverMessage(Buffer.from('h'))).toBeNull();
   });
 

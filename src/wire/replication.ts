@@ -137,20 +137,30 @@ export interface StandbyStatus {
 /** A CopyData message's type and length. */
 const COPY_DATA_HEAD = 5;
 const STATUS_BYTES = 34;
+/** What lies before the WAL in the CopyData message that carries it. */
+export const WAL_MESSAGE_HEAD = COPY_DATA_HEAD + 25;
 
-/** The whole CopyData message with a status in it, made in one piece: a commit waits for it. */
-export function statusMessage(status: StandbyStatus, nowMs: number): Buffer {
-  const bytes = Buffer.allocUnsafe(COPY_DATA_HEAD + STATUS_BYTES);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  view.setUint8(0, 0x64);
-  view.setInt32(1, 4 + STATUS_BYTES);
-  view.setUint8(5, 0x72);
-  view.setBigUint64(6, status.write);
-  view.setBigUint64(14, status.flush);
-  view.setBigUint64(22, status.apply);
-  view.setBigInt64(30, timestamp(nowMs));
-  view.setUint8(38, status.replyRequested ? 1 : 0);
-  return bytes;
+/** A CopyData message with a status in it, made in one piece of memory that may be used again: a commit waits for it. */
+export class StatusMessage {
+  readonly #bytes = Buffer.alloc(COPY_DATA_HEAD + STATUS_BYTES);
+  readonly #view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length);
+
+  constructor() {
+    this.#view.setUint8(0, 0x64);
+    this.#view.setInt32(1, 4 + STATUS_BYTES);
+    this.#view.setUint8(5, 0x72);
+  }
+
+  /** The whole message, good until the next is made. */
+  encode(status: StandbyStatus, nowMs: number): Buffer {
+    const view = this.#view;
+    view.setBigUint64(6, status.write);
+    view.setBigUint64(14, status.flush);
+    view.setBigUint64(22, status.apply);
+    view.setBigInt64(30, timestamp(nowMs));
+    view.setUint8(38, status.replyRequested ? 1 : 0);
+    return this.#bytes;
+  }
 }
 
 /** What a WAL sender sends inside CopyData. `data` is a view of the payload. */

@@ -5,7 +5,7 @@ import { formatLsn, type Lsn, segmentStart } from '../../wal/lsn.ts';
 import { parseError } from '../../wire/backend.ts';
 import { type Answer, ReplicationClient, UpstreamError } from '../../wire/client.ts';
 import { copyDone } from '../../wire/frontend.ts';
-import { parseSenderMessage, statusMessage } from '../../wire/replication.ts';
+import { parseSenderMessage, StatusMessage } from '../../wire/replication.ts';
 import { identifySource, oneRow, type Identity } from '../source.ts';
 import type { ArchivePosition, ArchiveWriter } from './writer.ts';
 
@@ -195,7 +195,7 @@ async function stream(options: SessionOptions, client: ReplicationClient, writer
     const reply = (replyRequested: boolean): void => {
       options.check?.();
       writer.flush();
-      client.write(statusMessage({ write: writer.flushed, flush: writer.flushed, apply: 0n, replyRequested }, Date.now()));
+      client.write(new StatusMessage().encode({ write: writer.flushed, flush: writer.flushed, apply: 0n, replyRequested }, Date.now()));
       options.onFlushed(writer, sourceEnd);
     };
     const timer = setInterval(() => guarded(() => {

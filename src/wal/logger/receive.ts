@@ -6,9 +6,10 @@ import { PgorbitError, errnoOf } from '../../errors.ts';
 import { sleep } from '../../lifecycle.ts';
 import { ReplicationClient, type ConnectOptions } from '../../wire/client.ts';
 import { copyDone } from '../../wire/frontend.ts';
-import { parseSenderMessage, statusMessage } from '../../wire/replication.ts';
+import { StatusMessage, parseSenderMessage } from '../../wire/replication.ts';
 import { type TimelineHistory, switchpointOf, timelineSpans } from '../history.ts';
 import { type Lsn, formatLsn, isSegmentSize, parseLsn, segmentStart } from '../lsn.ts';
+import { Gather } from './gather.ts';
 import type { WalStore } from './store.ts';
 
 export interface Upstream extends Omit<ConnectOptions, 'timeoutMs' | 'memory'> {
@@ -196,6 +197,8 @@ export class Receiver {
     const answer = await client.command(`START_REPLICATION ${slot}${formatLsn(store.flushed!)} TIMELINE ${store.timeline}`);
     if (answer.kind !== 'copy-both') return; // the timeline ends just here
     this.#heard = this.#options.now();
+    const gathered = new Gather((start, data) => store.write(start, data));
+    let status = new StatusMessage();
     let flushDue = false;
     /** Ended or failed: of what still lies here nothing is written, and nothing is acknowledged. */
     let over = false;
@@ -204,7 +207,8 @@ export class Receiver {
       if (this.upstream.term < store.state.value.promisedTerm) return this.cut();
       const position = acknowledge ? store.flushed! : 0n;
       // Nothing is applied here: remote_apply has to wait for members that hold data, as with pg_receivewal.
-      client.write(statusMessage({ write: position, flush: position, apply: 0n, replyRequested }, this.#options.now()));
+      const taken = client.write(status.encode({ write: position, flush: position, apply: 0n, replyRequested }, this.#heard));
+      if (!taken) status = new StatusMessage();
     };
     const flush = (): void => {
       if (this.#isCut) return;
@@ -240,6 +244,7 @@ export class Receiver {
         if (this.#isCut) return;
         if (type === 'c') {
           flushDue = false;
+          gathered.write();
           store.flush();
           client.endStream();
           client.write(copyDone());
@@ -248,13 +253,14 @@ export class Receiver {
         if (type !== 'd') throw new PgorbitError('operation-failed', `${client.where} sent a message of type "${type}" while streaming`);
         const message = parseSenderMessage(payload);
         if (message.kind === 'wal') {
-          store.write(message.start, message.data);
+          gathered.add(message.start, message.data);
           flushDue = true;
         } else if (message.replyRequested) {
           reply();
         }
       }), finish, (more) => {
-        if (!flushDue) return;
+        if (!flushDue || this.#isCut) return;
+        guarded(() => gathered.write());
         // All that lies ready in the socket is taken in before the one fsync for it.
         if (!more) guarded(flush);
         else setImmediate(() => guarded(() => {
