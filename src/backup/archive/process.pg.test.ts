@@ -9,12 +9,11 @@ import { parseLsn } from '../../wal/lsn.ts';
 import { TestPostgres, suiteVersions } from '../../wal/testing/postgres.ts';
 import { openRepository, SystemFolder } from '../repository.ts';
 import { takeBackup } from '../take.ts';
+import { SLOT, archivedBy, archiverOf, startedIn } from '../testing/archiver.ts';
 import { scratch, takeOptions } from '../testing/server.ts';
 import { chainOf, verifyStored } from '../verify.ts';
-import { configFile, logFile, type ArchiverFile, type ArchiverStatus, readStatus, writeConfig } from './files.ts';
-import { adoptArchiver, startArchiver, stopArchiver } from './process.ts';
-
-const SLOT = 'pgorbit__archive';
+import { configFile, logFile, type ArchiverFile, type ArchiverStatus } from './files.ts';
+import { adoptArchiver, startArchiver } from './process.ts';
 
 describe.each(suiteVersions(18))('an archiver of PostgreSQL %i', (version) => {
   const cleanup: (() => unknown)[] = [];
@@ -27,12 +26,8 @@ describe.each(suiteVersions(18))('an archiver of PostgreSQL %i', (version) => {
   beforeAll(async () => {
     server = await TestPostgres.create(version, { segmentMegabytes: 1, settings: { max_wal_size: '2MB', min_wal_size: '2MB', wal_keep_size: 0 } });
     cleanup.push(() => server.destroy());
-    await server.value(`select pg_create_physical_replication_slot('${SLOT}', true)`);
     to = join(scratch(cleanup), 'repository');
-    config = {
-      cluster: 'shop', clusterId: 'id', group: 'main', epoch: 1, to, make: true, flushMs: 100, account: { user: 'postgres', password: '' },
-      sources: [{ member: 'n1', address: '127.0.0.1', port: server.port, slot: SLOT }],
-    };
+    config = await archiverOf(server, to);
     dir = await started();
   });
   afterEach(async () => {
@@ -42,31 +37,10 @@ describe.each(suiteVersions(18))('an archiver of PostgreSQL %i', (version) => {
     for (const one of cleanup.splice(0).toReversed()) await one();
   });
 
-  /** An archiver with the present configuration, in a folder of its own. */
-  async function started(): Promise<string> {
-    const folder = join(scratch(cleanup), 'archiver');
-    mkdirSync(folder);
-    cleanup.push(async () => {
-      const left = adoptArchiver(folder);
-      left?.release();
-      if (left !== null) await stopArchiver(left);
-    });
-    await writeConfig(folder, config);
-    (await startArchiver(folder)).release();
-    return folder;
-  }
-
+  /** An archiver with the present configuration. */
+  const started = (): Promise<string> => startedIn(config, cleanup);
   const load = (megabytes: number): Promise<string> => server.value(`select pg_logical_emit_message(true, 'x', repeat('x', 100000)) from generate_series(1, ${megabytes * 10})`);
-
-  /** Waits until the archive has what the server has flushed by now, or until `found`. */
-  async function archived(folder = dir, found: (status: ArchiverStatus) => boolean = () => false): Promise<ArchiverStatus> {
-    const end = parseLsn(await server.value('select pg_current_wal_flush_lsn()'));
-    for (;;) {
-      const status = await readStatus(folder);
-      if (status !== null && (found(status) || (status.lsn !== null && status.state === 'streaming' && parseLsn(status.lsn) >= end))) return status;
-      await sleep(20);
-    }
-  }
+  const archived = (folder = dir, found?: (status: ArchiverStatus) => boolean): Promise<ArchiverStatus> => archivedBy(folder, server, found);
 
   async function system(): Promise<SystemFolder> {
     const [only] = await SystemFolder.all(await openRepository(to));

@@ -9,13 +9,14 @@ import { testEngines } from '../../engine/testing/scratch.ts';
 import { sleep } from '../../lifecycle.ts';
 import { parseLsn } from '../../wal/lsn.ts';
 import { EVERYTHING, TestPostgres, VERSIONS, makeDir } from '../../wal/testing/postgres.ts';
-import { type ArchiveEvent, runArchiver } from '../archive/archiver.ts';
 import { type BackupInfo, INFO_FILE, encodeInfo } from '../info.ts';
 import { pruneBackups } from '../remove.ts';
 import type { SystemFolder } from '../repository.ts';
-import { checkRestorable, restoreData } from '../restore/restore.ts';
+import { checkRestorable } from '../restore/restore.ts';
 import { parseTarget } from '../restore/target.ts';
 import { type TakeOptions, takeBackup } from '../take.ts';
+import { TestArchiving } from '../testing/archiving.ts';
+import { restoreTo } from '../testing/restored.ts';
 import { NEVER, flip, query, scratch, sourceOf, startCopy, takeOptions } from '../testing/server.ts';
 import { verifyStored } from '../verify.ts';
 import { combineBackups } from './combine.ts';
@@ -113,16 +114,9 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
     server = await TestPostgres.create(18, { segmentMegabytes: 1, settings: SETTINGS });
     later.push(() => server.destroy());
     options = await takeOptions(server, later);
-    const stop = new AbortController();
-    const events: ArchiveEvent[] = [];
-    const archiving = runArchiver({
-      store: options.store, cluster: 'shop', group: 'main', now: () => performance.now(), signal: stop.signal, find: async () => ({ source: sourceOf(server), others: [] }), onEvent: (event) => void events.push(event),
-    });
-    later.push(async () => {
-      stop.abort();
-      await archiving;
-    });
-    while (!events.some((event) => event.kind === 'streaming')) await sleep(20);
+    const archiving = new TestArchiving(options.store, () => sourceOf(server));
+    later.push(() => archiving.stop());
+    await archiving.streaming();
     let before: string | null = null;
     for (const statements of ROUNDS) {
       for (const statement of statements) await query(server.port, statement);
@@ -137,8 +131,7 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
     beyond = target;
     await query(server.port, 'truncate empty');
     await query(server.port, 'select pg_switch_wal()');
-    const [[end]] = (await query(server.port, 'select pg_current_wal_flush_lsn()::text')) as [[string]];
-    while (!events.some((event) => event.kind === 'archived' && parseLsn(event.lsn) >= parseLsn(end))) await sleep(20);
+    await archiving.archived(server);
   });
   afterAll(async () => {
     for (const one of later.splice(0).toReversed()) await one();
@@ -200,18 +193,8 @@ describe.skipIf(!(18 in VERSIONS))('incremental backups (need PostgreSQL 18)', (
     const restored = async (info: BackupInfo, target: string): Promise<unknown[][]> => {
       const folder = makeDir();
       cleanup.push(() => rmSync(folder, { recursive: true, force: true }));
-      const parsed = parseTarget(target);
-      const verdict = await checkRestorable(system, info, parsed, { signal: NEVER, onProgress: () => {} });
-      let rows: unknown[][] = [];
-      await restoreData({
-        system, verdict, target: parsed, engine, user: await postgresOsUser(), dir: folder, logFile: join(folder, 'log'), superuser: 'postgres', onProgress: () => {}, signal: NEVER,
-        settle: async (connect) => {
-          const sql = connect('postgres');
-          rows = (await sql.query<Record<string, unknown>>(CONTENTS)).map((row) => Object.values(row));
-          await sql.close();
-        },
-      });
-      return rows;
+      const { seen } = await restoreTo(folder, target, { system, info, engine }, (sql) => sql.query<Record<string, unknown>>(CONTENTS));
+      return seen.map((row) => Object.values(row));
     };
     const [, second, third] = rounds as [unknown, (typeof rounds)[0], (typeof rounds)[0]];
     expect(await restored(second.info, second.info.stopLsn)).toEqual(second.contents);

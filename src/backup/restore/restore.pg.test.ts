@@ -3,7 +3,6 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { postgresOsUser } from '../../engine/osuser.ts';
 import { testEngines } from '../../engine/testing/scratch.ts';
 import type { Engine } from '../../engine/find.ts';
 import { sleep } from '../../lifecycle.ts';
@@ -11,14 +10,13 @@ import { readHistory } from '../../wal/files.ts';
 import { parseLsn } from '../../wal/lsn.ts';
 import { TestPostgres, command, makeDir, suiteVersions } from '../../wal/testing/postgres.ts';
 import { type ArchiveEvent, runArchiver, slotOf } from '../archive/archiver.ts';
-import type { ArchiveSource } from '../archive/session.ts';
 import type { BackupInfo } from '../info.ts';
 import type { SystemFolder } from '../repository.ts';
 import { takeBackup } from '../take.ts';
-import { NEVER, query, sourceOf, startCopy, takeOptions } from '../testing/server.ts';
+import { TestArchiving } from '../testing/archiving.ts';
+import { countT, restoreTo } from '../testing/restored.ts';
+import { query, sourceOf, startCopy, takeOptions } from '../testing/server.ts';
 import { verifyStored } from '../verify.ts';
-import { checkRestorable, restoreData } from './restore.ts';
-import { parseTarget } from './target.ts';
 
 const errorOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'no error', (error: unknown) => error);
 
@@ -39,17 +37,10 @@ describe.each(suiteVersions(15))('PostgreSQL %i', (version) => {
   async function restored(target: string): Promise<{ rows: number; timeline: number; left: string[] }> {
     const folder = makeDir();
     try {
-      const parsed = parseTarget(target);
-      const verdict = await checkRestorable(system, info, parsed, { signal: NEVER, onProgress: () => {} });
-      let rows = -1;
-      const { timeline } = await restoreData({
-        system, verdict, target: parsed, engine, user: await postgresOsUser(), dir: folder, logFile: join(folder, 'log'), superuser: 'postgres', onProgress: () => {}, signal: NEVER,
-        settle: async (connect) => {
-          const sql = connect('postgres');
-          rows = (await sql.query<{ rows: number }>('select count(*)::int as rows from t'))[0]!.rows;
-          await sql.query('insert into t values (-1)');
-          await sql.close();
-        },
+      const { seen: rows, timeline } = await restoreTo(folder, target, { system, info, engine }, async (sql) => {
+        const found = await countT(sql);
+        await sql.query('insert into t values (-1)');
+        return found;
       });
       // Switch points that went backwards would be refused.
       // The 15 rows are the last of timeline 1: what stops behind them lies on either.
@@ -74,18 +65,10 @@ describe.each(suiteVersions(15))('PostgreSQL %i', (version) => {
     const standby = await takeBackup(options);
     const second = await startCopy(version, standby.system.dataDir(standby.info.label), cleanup, server.port);
 
-    const stop = new AbortController();
-    let source: ArchiveSource = sourceOf(server);
-    const events: ArchiveEvent[] = [];
-    const archiving = runArchiver({
-      store: options.store, cluster: 'shop', group: 'main', now: () => performance.now(), signal: stop.signal,
-      find: async () => ({ source, others: [] }), onEvent: (event) => void events.push(event),
-    });
-    cleanup.push(async () => {
-      stop.abort();
-      await archiving;
-    });
-    while (!events.some((event) => event.kind === 'streaming')) await sleep(20);
+    let source = sourceOf(server);
+    const archiving = new TestArchiving(options.store, () => source);
+    cleanup.push(() => archiving.stop());
+    await archiving.streaming();
     ({ system, info } = await takeBackup(options));
 
     let rows = 0;
@@ -116,11 +99,9 @@ describe.each(suiteVersions(15))('PostgreSQL %i', (version) => {
     await mark();
     await commit();
     const [[end]] = (await query(port, 'select pg_current_wal_flush_lsn()::text')) as [[string]];
-    const archived = (): boolean => events.some((event) => event.kind === 'archived' && event.timeline === 2 && parseLsn(event.lsn) >= parseLsn(end));
-    while (!archived()) await sleep(20);
+    await archiving.until((event) => event.kind === 'archived' && event.timeline === 2 && parseLsn(event.lsn) >= parseLsn(end));
     moments.push({ target: 'latest', rows });
-    stop.abort();
-    await archiving;
+    await archiving.stop();
   });
   afterAll(async () => {
     for (const one of cleanup.splice(0).toReversed()) await one();
@@ -249,17 +230,12 @@ describe.each(suiteVersions(15))('PostgreSQL %i', (version) => {
     cleanup.push(() => execFileSync('umount', [folder]));
     const { openRepository } = await import('../repository.ts');
     const store = await openRepository(join(folder, 'repository'), { make: true });
-    const stop = new AbortController();
-    const events: ArchiveEvent[] = [];
-    const archiving = runArchiver({ store, cluster: 'shop', group: 'main', now: () => performance.now(), signal: stop.signal, find: async () => ({ source: sourceOf(server), others: [] }), onEvent: (event) => void events.push(event) });
-    while (!events.some((event) => event.kind === 'streaming')) await sleep(20);
+    const archiving = new TestArchiving(store, () => sourceOf(server));
+    await archiving.streaming();
     await server.value("select pg_logical_emit_message(true, 'x', repeat('x', 100000)) from generate_series(1, 80)");
-    while (!events.some((event) => event.kind === 'waiting')) await sleep(20);
-    expect(events.find((event) => event.kind === 'waiting')).toMatchObject({ error: { code: 'volume-full' } });
+    expect(await archiving.until((event) => event.kind === 'waiting')).toMatchObject({ error: { code: 'volume-full' } });
     await command('mount', ['-o', 'remount,size=40m', folder]).catch(() => execFileSync('mount', ['-o', 'remount,size=40m', folder]));
-    const end = parseLsn(await server.value('select pg_current_wal_flush_lsn()'));
-    while (!events.some((event) => event.kind === 'archived' && parseLsn(event.lsn) >= end)) await sleep(20);
-    stop.abort();
-    await archiving;
+    await archiving.archived(server);
+    await archiving.stop();
   });
 });

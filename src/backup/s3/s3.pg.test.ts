@@ -4,20 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../engine/find.ts';
-import { postgresOsUser } from '../../engine/osuser.ts';
 import { testEngines } from '../../engine/testing/scratch.ts';
 import { sleep } from '../../lifecycle.ts';
-import { parseLsn } from '../../wal/lsn.ts';
 import { EVERYTHING, TestPostgres, makeDir, suiteVersions } from '../../wal/testing/postgres.ts';
 import { type ArchiveEvent, runArchiver } from '../archive/archiver.ts';
 import type { BackupInfo } from '../info.ts';
 import { pruneBackups } from '../remove.ts';
 import { SystemFolder, openRepository } from '../repository.ts';
-import { checkRestorable, restoreData } from '../restore/restore.ts';
-import { parseTarget } from '../restore/target.ts';
 import { takeBackup, type TakeOptions } from '../take.ts';
+import { TestArchiving } from '../testing/archiving.ts';
+import { countT, restoreTo } from '../testing/restored.ts';
 import { TestS3 } from '../testing/s3-server.ts';
-import { NEVER, sourceOf, takeOptions } from '../testing/server.ts';
+import { sourceOf, takeOptions } from '../testing/server.ts';
 import { verifyStored } from '../verify.ts';
 
 const errorOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'no error', (error: unknown) => error);
@@ -37,17 +35,7 @@ describe.each(suiteVersions(18))('PostgreSQL %i', (version) => {
   async function restored(target: string): Promise<{ rows: number; left: string[] }> {
     const folder = makeDir();
     try {
-      const parsed = parseTarget(target);
-      const verdict = await checkRestorable(system, info, parsed, { signal: NEVER, onProgress: () => {} });
-      let rows = -1;
-      await restoreData({
-        system, verdict, target: parsed, engine, user: await postgresOsUser(), dir: folder, logFile: join(folder, 'log'), superuser: 'postgres', onProgress: () => {}, signal: NEVER,
-        settle: async (connect) => {
-          const sql = connect('postgres');
-          rows = (await sql.query<{ rows: number }>('select count(*)::int as rows from t'))[0]!.rows;
-          await sql.close();
-        },
-      });
+      const { seen: rows } = await restoreTo(folder, target, { system, info, engine }, countT);
       return { rows, left: readdirSync(folder).sort() };
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -56,21 +44,15 @@ describe.each(suiteVersions(18))('PostgreSQL %i', (version) => {
 
   /** Archives until everything that the server has written is in the store. */
   async function archive(spoilt: () => void = () => {}): Promise<ArchiveEvent[]> {
-    const stop = new AbortController();
-    const events: ArchiveEvent[] = [];
-    const archiving = runArchiver({
-      store: options.store, cluster: 'shop', group: 'main', now: () => performance.now(), signal: stop.signal, find: async () => ({ source: sourceOf(server), others: [] }), onEvent: (event) => void events.push(event),
-    });
+    const archiving = new TestArchiving(options.store, () => sourceOf(server));
     try {
-      while (!events.some((event) => event.kind === 'streaming')) await sleep(20);
+      await archiving.streaming();
       spoilt();
-      const end = parseLsn(await server.value('select pg_current_wal_flush_lsn()'));
-      while (!events.some((event) => event.kind === 'archived' && parseLsn(event.lsn) >= end)) await sleep(20);
+      await archiving.archived(server);
     } finally {
-      stop.abort();
-      await archiving;
+      await archiving.stop();
     }
-    return events;
+    return archiving.events;
   }
 
   beforeAll(async () => {
@@ -199,21 +181,17 @@ describe.each(suiteVersions(18))('PostgreSQL %i', (version) => {
 
   it('an archive waits for a store that is away, and takes the lock again that it lost meanwhile', async () => {
     const store = await openRepository(s3.store({ lease: { lease: 60_000, held: 400, renew: 50 } }));
-    const stop = new AbortController();
-    const events: ArchiveEvent[] = [];
-    const archiving = runArchiver({ store, cluster: 'shop', group: 'main', now: () => performance.now(), signal: stop.signal, find: async () => ({ source: sourceOf(server), others: [] }), onEvent: (event) => void events.push(event) });
-    while (!events.some((event) => event.kind === 'streaming')) await sleep(20);
+    const archiving = new TestArchiving(store, () => sourceOf(server));
+    await archiving.streaming();
     s3.fault = () => ({ kind: 'status', status: 503, code: 'SlowDown' });
     await server.value("select pg_logical_emit_message(true, 'x', repeat('x', 100000)) from generate_series(1, 25)");
-    while (!events.some((event) => event.kind === 'waiting')) await sleep(20);
+    await archiving.until((event) => event.kind === 'waiting');
     await sleep(1_000);
     s3.fault = () => null;
-    const end = parseLsn(await server.value('select pg_current_wal_flush_lsn()'));
-    while (!events.some((event) => event.kind === 'archived' && parseLsn(event.lsn) >= end)) await sleep(20);
-    expect(events.filter((event) => event.kind === 'streaming').length).toBeGreaterThan(1);
+    await archiving.archived(server);
+    expect(archiving.events.filter((event) => event.kind === 'streaming').length).toBeGreaterThan(1);
     expect(s3.keys().filter((key) => key.includes('/archive.lock/'))).toHaveLength(1);
-    stop.abort();
-    await archiving;
+    await archiving.stop();
     expect(s3.keys().filter((key) => key.includes('/archive.lock/'))).toEqual([]);
   });
 
