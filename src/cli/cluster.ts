@@ -6,11 +6,17 @@ import { readIdentity } from '../agent/identity/files.ts';
 import { runningAgent } from '../agent/launch.ts';
 import { NO_LEADER } from '../agent/leader.ts';
 import { RpcClient, type CallOptions } from '../agent/rpc/client.ts';
-import { PgorbitError } from '../errors.ts';
+import { type ErrorCode, PgorbitError } from '../errors.ts';
 import { adminDir, agentDir } from '../home.ts';
 import { listClusters, readCluster, type ClusterFile } from './admin.ts';
 import type { Context } from './context.ts';
 import { chooseCluster } from './plan/select.ts';
+
+/** Within this an agent that runs takes up a connection. ms */
+const CONNECT_MS = 3_000;
+
+const UNREACHED: ReadonlySet<string> = new Set<ErrorCode>(['agent-unreachable']);
+const ANSWERLESS: ReadonlySet<string> = new Set<ErrorCode>(['agent-unreachable', 'timed-out']);
 
 export class Cluster {
   readonly file: ClusterFile;
@@ -52,17 +58,22 @@ export class Cluster {
     }
   }
 
-  /** Asks the agents one after the other until one answers. Throws what the last of them said. */
+  /**
+   * Asks the agents one after the other until one answers. One that stands still is passed over while there is another: it has
+   * heard nothing of a call before the connection stands, and a question can be asked twice. Throws what the last of them said.
+   */
   async call<K extends CallName>(name: K, request: Calls[K]['request'], options: CallOptions = {}): Promise<Calls[K]['answer']> {
     const failed: PgorbitError[] = [];
-    for (const host of this.#order) {
+    const asked = name.startsWith('GET ') ? ANSWERLESS : UNREACHED;
+    for (const [i, host] of this.#order.entries()) {
+      const last = i === this.#order.length - 1;
       try {
-        const answer = await this.callHost(host, name, request, options);
+        const answer = await this.callHost(host, name, request, last ? options : { ...options, connectMs: CONNECT_MS });
         // Replaced, not changed: the loop goes over the old one.
         this.#order = [host, ...this.#order.filter((other) => other !== host)];
         return answer;
       } catch (error) {
-        if (!(error instanceof PgorbitError) || error.code !== 'agent-unreachable') throw error;
+        if (!(error instanceof PgorbitError) || !asked.has(error.code)) throw error;
         failed.push(error);
       }
     }

@@ -1,6 +1,7 @@
 /** Calling an agent: HTTPS with the caller's certificate, over connections that are kept. */
 import { Agent, request as httpsRequest } from 'node:https';
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { errnoOf, PgorbitError, type ErrorReport } from '../../errors.ts';
 import type { CallName, Calls } from '../api.ts';
@@ -17,6 +18,8 @@ export interface RpcTarget {
 export interface CallOptions {
   /** Until the whole answer is there; default 10 s. */
   timeoutMs?: number;
+  /** Until a new connection stands; default: as long as the call may take. An agent that stands still has a kernel that accepts for it. */
+  connectMs?: number;
   signal?: AbortSignal;
 }
 
@@ -84,7 +87,7 @@ export class RpcClient {
     if (options.signal?.aborted) forward();
     this.#calls.add(end);
     try {
-      return (await this.#send(name, request, ending.signal)) as Calls[K]['answer'];
+      return (await this.#send(name, request, ending.signal, options.connectMs)) as Calls[K]['answer'];
     } catch (error) {
       if (ending.signal.aborted) throw ending.signal.reason;
       throw error instanceof PgorbitError ? error : this.#unreachable(error);
@@ -100,17 +103,17 @@ export class RpcClient {
     for (const agent of [...this.#former, this.#agent]) agent.destroy();
   }
 
-  async #send(name: CallName, request: object, signal: AbortSignal): Promise<unknown> {
+  async #send(name: CallName, request: object, signal: AbortSignal, connectMs: number | undefined): Promise<unknown> {
     try {
-      return await this.#once(name, request, signal);
+      return await this.#once(name, request, signal, connectMs);
     } catch (error) {
       const stale = error instanceof StaleConnection && (name.startsWith('GET ') || REPEATABLE.has(name));
       if (!stale || signal.aborted) throw error instanceof StaleConnection ? error.cause : error;
     }
-    return this.#once(name, request, signal);
+    return this.#once(name, request, signal, connectMs);
   }
 
-  #once(name: CallName, request: object, signal: AbortSignal): Promise<unknown> {
+  #once(name: CallName, request: object, signal: AbortSignal, connectMs: number | undefined): Promise<unknown> {
     const [method, path] = name.split(' ') as ['GET' | 'POST', string];
     const body = method === 'POST' ? JSON.stringify(request) : undefined;
     // The agent would cut the connection in the middle of it, and its answer might be lost.
@@ -129,6 +132,7 @@ export class RpcClient {
       outgoing.on('error', (error) => {
         reject(outgoing.reusedSocket && STALE.has(errnoOf(error) ?? '') ? new StaleConnection(error) : error);
       });
+      if (connectMs !== undefined) outgoing.on('socket', (socket) => giveUpUnlessConnected(outgoing, socket, connectMs));
       outgoing.on('response', (response) => {
         readAnswer(response).then(resolve, reject);
       });
@@ -151,6 +155,14 @@ export class RpcClient {
       hint: 'What was asked may still happen. Look at `pgorbit status` and at the log of that agent.',
     });
   }
+}
+
+/** Nothing of the request has left before the handshake is done. */
+function giveUpUnlessConnected(outgoing: ClientRequest, socket: Socket, connectMs: number): void {
+  if (outgoing.reusedSocket) return;
+  const timer = setTimeout(() => outgoing.destroy(new Error(`no connection within ${connectMs / 1000} s`)), connectMs);
+  const done = (): void => clearTimeout(timer);
+  socket.once('secureConnect', done).once('close', done);
 }
 
 /** A kept connection that the other side had closed before it answered. */

@@ -287,6 +287,20 @@ it('gives up after its time, and says that it may still happen', async () => {
   await expect(client(port).call('GET /v1/ping', {}, { timeoutMs: 30 })).rejects.toMatchObject({ code: 'timed-out', exitCode: 4 });
 });
 
+it('gives up on a connection that nobody takes up, and on no other', async () => {
+  const mute = createTcpServer(() => undefined).listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  onTestFinished(() => void mute.close());
+  await expect(client((mute.address() as AddressInfo).port).call('GET /v1/ping', {}, { connectMs: 50 })).rejects.toMatchObject({ code: 'agent-unreachable', message: expect.stringContaining('no connection within 0.05 s') });
+  const { port } = await serve({ 'GET /v1/ping': async () => {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1_500);
+    });
+    return ping;
+  } });
+  await expect(client(port).call('GET /v1/ping', {}, { connectMs: 1_000 })).resolves.toEqual(ping);
+});
+
 it('says where nobody listens', async () => {
   const { port, close } = await serve({});
   await close();
