@@ -71,6 +71,8 @@ describe.each(onVersion(18))('a group of PostgreSQL %i that archives its WAL by 
     expect(['h2', 'h3']).toContain(status.host);
     expect(archivers()).toEqual([status.pid]);
     expect(await cluster.must('backup')).toMatchObject({ repository });
+    expect(await cluster.must('backup', 'ls')).toMatchObject({ repository, backups: [{ cluster: 'quorum' }] });
+    expect(await cluster.cli('backup', 'rm', '--keep', '1')).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing to remove'), stderr: expect.stringContaining(`${repository}, where cluster quorum archives main`) });
     expect(await askMember(cluster, "select string_agg(slot_name, ' ') from pg_replication_slots where slot_name = 'pgorbit__archive'", 'n2')).toBe('pgorbit__archive');
     const refused = await cluster.cli('backup', 'archive', '--to', repository);
     expect(refused).toMatchObject({ code: 3, stderr: expect.stringContaining('by itself') });
@@ -117,8 +119,8 @@ describe.each(onVersion(18))('a group of PostgreSQL %i that archives its WAL by 
     const names = readdirSync(join(systemDir(), 'wal'));
     const numbers = [...new Set(names.map((name) => /^[0-9A-F]{8}([0-9A-F]{16})/.exec(name)?.[1]).filter((name) => name !== undefined))].sort().map((name) => Number.parseInt(name.slice(8), 16));
     expect(numbers).toEqual(numbers.map((_, i) => numbers[0]! + i));
-    expect(await cluster.must('backup', 'verify', '--from', repository)).toMatchObject({ sound: true, problems: [] });
-    await cluster.must<{ status: StatusDocument }>('restore', '--cluster', 'quorum', '--from', repository, '--as', 'past', '--port', String(cluster.firstPort + 30));
+    expect(await cluster.must('backup', 'verify')).toMatchObject({ repository, sound: true, problems: [] });
+    expect(await cluster.must<{ status: StatusDocument }>('restore', '--as', 'past', '--port', String(cluster.firstPort + 30))).toMatchObject({ repository });
     const { results } = await cluster.must<{ results: { rows: [string][] }[] }>('sql', '--cluster', 'past', '-c', 'select id from writer_log');
     const present = new Set(results[0]!.rows.map(([id]) => Number(id)));
     expect(writer.acknowledgements.count).toBeGreaterThan(1000);
@@ -131,7 +133,13 @@ describe.each(onVersion(18))('a group of PostgreSQL %i that archives its WAL by 
     expect(kinds.filter((kind) => kind === 'archive-assigned')).toHaveLength(2);
     expect(kinds).toContain('archive-streaming');
     expect(kinds).not.toContain('archive-gap');
+    await cluster.must('down');
+    // Nobody is there to be asked: what was applied last knows the repository.
+    for (const args of [[], ['--from', repository]]) expect(await cluster.must('backup', 'ls', ...args)).toMatchObject({ repository, backups: [{ cluster: 'quorum' }] });
     await cluster.up(manifest(version, cluster.firstPort));
+    for (const args of [['backup'], ['backup', 'verify'], ['restore', '--as', 'past']]) {
+      expect(await cluster.cli(...args)).toMatchObject({ code: 2, stderr: expect.stringContaining('no repository was named, and the manifest of cluster quorum names none for main') });
+    }
     await expect.poll(archivers, { timeout: 20_000 }).toEqual([]);
     for (const name of ['n1', 'n2']) await expect.poll(() => askMember(cluster, "select count(*) from pg_replication_slots where slot_name = 'pgorbit__archive'", name), { timeout: 20_000 }).toBe('0');
     expect((await cluster.group()).archive).toBe(null);

@@ -65,23 +65,38 @@ describe('openRepository', () => {
 });
 
 describe('chooseSystem', () => {
+  const anybody = { cluster: undefined, group: undefined };
+  const of = (cluster: string | undefined, group?: string): { cluster: string | undefined; group: string | undefined } => ({ cluster, group });
+
   it('takes the only one, or the one of the named cluster', async () => {
     const store = new FolderStore(dir);
-    expect(await errorOf(chooseSystem(store, undefined))).toMatchObject({ code: 'no-such-backup' });
+    expect(await errorOf(chooseSystem(store, anybody))).toMatchObject({ code: 'no-such-backup' });
     await store.makeFolder('shop-main-7/backups');
-    expect((await chooseSystem(store, undefined)).name).toBe('shop-main-7');
+    expect((await chooseSystem(store, anybody)).name).toBe('shop-main-7');
     await store.makeFolder('bank-main-8/backups');
-    expect(await errorOf(chooseSystem(store, undefined))).toMatchObject({ code: 'usage' });
-    expect((await chooseSystem(store, 'bank')).name).toBe('bank-main-8');
-    expect(await errorOf(chooseSystem(store, 'mill'))).toMatchObject({ code: 'no-such-backup' });
+    expect(await errorOf(chooseSystem(store, anybody))).toMatchObject({ code: 'usage' });
+    expect((await chooseSystem(store, of('bank'))).name).toBe('bank-main-8');
+    expect(await errorOf(chooseSystem(store, of('mill')))).toMatchObject({ code: 'no-such-backup' });
   });
 
   it('does not take another cluster for it whose name begins alike', async () => {
     const store = new FolderStore(dir);
     await withBackups(store, [INFO]);
     await store.put('shop-east-main-9/backups/20261121T113005Z-full/backup.json', encodeInfo({ ...INFO, cluster: 'shop-east' }));
-    expect((await chooseSystem(store, 'shop')).name).toBe('shop-main-7');
-    expect((await chooseSystem(store, 'shop-east')).name).toBe('shop-east-main-9');
+    expect((await chooseSystem(store, of('shop'))).name).toBe('shop-main-7');
+    expect((await chooseSystem(store, of('shop-east'))).name).toBe('shop-east-main-9');
+  });
+
+  it('tells groups of a cluster apart by --group, and systems of one name by the whole name', async () => {
+    const store = new FolderStore(dir);
+    for (const [system, group] of [['shop-main-7', 'main'], ['shop-other-main-8', 'other-main'], ['shop-main-9', 'main']] as const) {
+      await store.put(`${system}/backups/20261121T113005Z-full/backup.json`, encodeInfo({ ...INFO, group }));
+    }
+    expect((await chooseSystem(store, of('shop', 'other-main'))).name).toBe('shop-other-main-8');
+    expect((await chooseSystem(store, of(undefined, 'other-main'))).name).toBe('shop-other-main-8');
+    expect(await errorOf(chooseSystem(store, of('shop', 'main')))).toMatchObject({ code: 'usage', hint: expect.stringContaining('shop-main-7, shop-main-9') });
+    expect((await chooseSystem(store, of('shop-main-9'))).name).toBe('shop-main-9');
+    expect(await errorOf(chooseSystem(store, of('shop', 'none')))).toMatchObject({ code: 'no-such-backup', message: expect.stringContaining('of group none of cluster shop') });
   });
 });
 

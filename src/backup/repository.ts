@@ -123,24 +123,35 @@ export class SystemFolder {
   }
 }
 
-/** Those of one cluster. The name of a folder begins with it, but so may another cluster's: what lies in it knows. */
-export async function systemsOf(all: readonly SystemFolder[], cluster: string): Promise<SystemFolder[]> {
+/** Whose backups are meant; undefined: anybody's. */
+export interface Whose {
+  /** Its name, or a system's in full, which tells two of one name apart. */
+  cluster: string | undefined;
+  group: string | undefined;
+}
+
+/** Those that are meant. The name of a folder begins with its cluster's, but so may another cluster's: what lies in it knows. */
+export async function systemsOf(all: readonly SystemFolder[], { cluster, group }: Whose): Promise<SystemFolder[]> {
+  const exact = all.filter(({ name }) => name === cluster);
+  if (exact.length > 0) return exact;
   const found: SystemFolder[] = [];
   for (const system of all) {
-    if (!system.name.startsWith(`${cluster}-`)) continue;
-    const newest = (await system.labels()).at(-1);
+    if (cluster !== undefined && !system.name.startsWith(`${cluster}-`)) continue;
+    if (group !== undefined && !system.name.replace(/-\d+$/, '').endsWith(`-${group}`)) continue;
+    const newest = cluster === undefined && group === undefined ? undefined : (await system.labels()).at(-1);
     const info = newest === undefined ? null : await system.info(newest).catch(() => null);
-    if (info === null || info.cluster === cluster) found.push(system);
+    if (info === null || ((cluster ?? info.cluster) === info.cluster && (group ?? info.group) === info.group)) found.push(system);
   }
   return found;
 }
 
-/** The one system that is meant: the named cluster's, or the only one. Throws `no-such-backup` or `usage`. */
-export async function chooseSystem(store: Store, cluster: string | undefined): Promise<SystemFolder> {
+/** The one system that is meant, which may be the only one. Throws `no-such-backup` or `usage`. */
+export async function chooseSystem(store: Store, whose: Whose): Promise<SystemFolder> {
   const all = await SystemFolder.all(store);
-  const found = cluster === undefined ? all : await systemsOf(all, cluster);
+  const found = await systemsOf(all, whose);
   const [only, ...more] = found;
-  if (only === undefined) throw new PgorbitError('no-such-backup', `${store.where} holds no backup${cluster === undefined ? '' : ` of cluster ${cluster}`}`, { hint: all.length === 0 ? '`pgorbit backup --to REPOSITORY` takes the first' : `it has those of ${all.map((system) => system.name).join(', ')}` });
-  if (more.length > 0) throw new PgorbitError('usage', `${store.where} holds backups of ${found.length} database systems, and none was named`, { hint: `--cluster says which: ${found.map((system) => system.name).join(', ')}` });
+  const of = `${whose.group === undefined ? '' : ` of group ${whose.group}`}${whose.cluster === undefined ? '' : ` of cluster ${whose.cluster}`}`;
+  if (only === undefined) throw new PgorbitError('no-such-backup', `${store.where} holds no backup${of}`, { hint: all.length === 0 ? '`pgorbit backup --to REPOSITORY` takes the first' : `it has those of ${all.map((system) => system.name).join(', ')}` });
+  if (more.length > 0) throw new PgorbitError('usage', `${store.where} holds backups${of} of ${found.length} database systems, and none was named`, { hint: `--cluster, and --group, say which; --cluster also takes the whole name: ${found.map((system) => system.name).join(', ')}` });
   return only;
 }
