@@ -1,10 +1,12 @@
 /** Checks a backup, and the WAL that was archived since, file by file. */
 import { createHash } from 'node:crypto';
+import { basename, dirname } from 'node:path';
 import { MANIFEST_FILE } from '../engine/basebackup/manifest.ts';
 import { verifyBackup, verifyFiles } from '../engine/basebackup/verify.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { parseHistoryFileName } from '../wal/history.ts';
 import { type Chain, walChain } from './chain.ts';
+import { FolderStore } from './folder-store.ts';
 import { type Generation, checkLineage, generationAt, lineageOf } from './incremental/lineage.ts';
 import type { BackupInfo } from './info.ts';
 import type { SystemFolder } from './repository.ts';
@@ -42,30 +44,54 @@ export interface VerifyOptions {
 export async function verifyStored(system: SystemFolder, label: string, options: VerifyOptions = {}): Promise<Verdict> {
   const info = await system.info(label);
   const { lineage, problems } = await checkAll(system, info, options);
-  let chain: Chain | null = null;
+  const chain = await triedChain(system, info, problems);
+  if (chain !== null) problems.push(...missingOf(system, chain), ...(await checkArchive(system, info, chain, options)));
+  return { info, lineage, chain, problems };
+}
+
+/**
+ * What can be told of a backup without reading its data and segments: whether all that it builds on is there, and the WAL, by
+ * name. Who fetches them out of a store looks at what came, so that each is read once. Throws as verifyStored does.
+ */
+export async function outlineStored(system: SystemFolder, label: string): Promise<Verdict> {
+  const info = await system.info(label);
+  const problems: StoredProblem[] = [];
+  const lineage = await triedLineage(system, info, problems);
+  const chain = await triedChain(system, info, problems);
+  if (chain !== null) problems.push(...missingOf(system, chain));
+  return { info, lineage, chain, problems };
+}
+
+/** Null, and a problem more, where the WAL does not fit together. */
+async function triedChain(system: SystemFolder, info: BackupInfo, problems: StoredProblem[]): Promise<Chain | null> {
   try {
-    chain = await chainOf(system, info);
+    return await chainOf(system, info);
   } catch (error) {
     if (!(error instanceof PgorbitError) || error.code === 'permission') throw error;
     problems.push({ path: system.path('wal'), kind: 'backup', message: error.message });
+    return null;
   }
-  if (chain !== null) problems.push(...(await checkArchive(system, info, chain, options)));
-  return { info, lineage, chain, problems };
+}
+
+/** The backup alone, and a problem more, where one that it builds on is missing or another. */
+async function triedLineage(system: SystemFolder, info: BackupInfo, problems: StoredProblem[]): Promise<Generation[]> {
+  return (await tried(system, info, problems, () => lineageOf(system, info))) ?? [generationAt(system.store, system.dataKey(info.label), info)];
+}
+
+async function tried<T>(system: SystemFolder, { label }: BackupInfo, problems: StoredProblem[], work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof PgorbitError) || (error.code !== 'backup-damaged' && error.code !== 'wal-invalid')) throw error;
+    problems.push({ path: system.path('backups', label), kind: 'backup', message: error.message });
+    return null;
+  }
 }
 
 /** The files of the backup, and of all that it builds on; whether they fit where each is sound by itself. */
 async function checkAll(system: SystemFolder, info: BackupInfo, options: VerifyOptions): Promise<{ lineage: Generation[]; problems: StoredProblem[] }> {
   const problems: StoredProblem[] = [];
-  const tried = async <T>(work: () => Promise<T>): Promise<T | null> => {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof PgorbitError) || (error.code !== 'backup-damaged' && error.code !== 'wal-invalid')) throw error;
-      problems.push({ path: system.path('backups', info.label), kind: 'backup', message: error.message });
-      return null;
-    }
-  };
-  const lineage = (await tried(() => lineageOf(system, info))) ?? [generationAt(system.store, system.dataKey(info.label), info)];
+  const lineage = await triedLineage(system, info, problems);
   const total = lineage.reduce((sum, one) => sum + one.info.bytes, 0);
   let before = 0;
   for (const one of lineage) {
@@ -73,7 +99,7 @@ async function checkAll(system: SystemFolder, info: BackupInfo, options: VerifyO
     problems.push(...(await checkData(system, one, { ...options, onProgress })));
     before += one.info.bytes;
   }
-  if (lineage.length > 1 && problems.length === 0) await tried(() => checkLineage(lineage));
+  if (lineage.length > 1 && problems.length === 0) await tried(system, info, problems, () => checkLineage(lineage));
   return { lineage, problems };
 }
 
@@ -95,11 +121,15 @@ export async function chainOf(system: SystemFolder, info: BackupInfo): Promise<C
   return walChain({ backup: info, own: info.wal.map(({ name }) => name), archived, histories });
 }
 
-/** Data files against the manifest, the manifest and WAL against backup.json. */
-async function checkData(system: SystemFolder, { info }: Generation, options: VerifyOptions): Promise<StoredProblem[]> {
-  const { store } = system;
-  const data = system.dataKey(info.label);
-  const [dir, local] = [store.path(data), store.local(data)];
+/**
+ * Data files against the manifest, the manifest and WAL against backup.json.
+ * @param copy a folder with what was fetched of them, which is read instead; messages name what it was fetched from.
+ */
+export async function checkData(system: SystemFolder, { info }: Generation, options: VerifyOptions, copy: string | null = null): Promise<StoredProblem[]> {
+  const dir = system.dataDir(info.label);
+  const store = copy === null ? system.store : new FolderStore(dirname(copy));
+  const data = copy === null ? system.dataKey(info.label) : basename(copy);
+  const local = store.local(data);
   const problems: StoredProblem[] = [];
   const add = (path: string, message: string): void => void problems.push({ path, kind: 'backup', message });
   const manifest = await store.get(`${data}/${MANIFEST_FILE}`).catch(() => null);
@@ -121,14 +151,18 @@ async function checkData(system: SystemFolder, { info }: Generation, options: Ve
   return problems;
 }
 
+/** Segments between others, or before them, that the archive lacks. */
+function missingOf(system: SystemFolder, chain: Chain): StoredProblem[] {
+  return chain.missing.map((name) => {
+    const file = system.path('wal', name);
+    return { path: file, kind: 'wal', message: `${file} is missing: WAL that was archived later can't be replayed without it` };
+  });
+}
+
 async function checkArchive(system: SystemFolder, info: BackupInfo, chain: Chain, options: VerifyOptions): Promise<StoredProblem[]> {
   const problems: StoredProblem[] = [];
   // The copy's own WAL makes it consistent: without it there is nothing to restore.
   const own = new Set(info.wal.map(({ name }) => name));
-  for (const name of chain.missing) {
-    const file = system.path('wal', name);
-    problems.push({ path: file, kind: 'wal', message: `${file} is missing: WAL that was archived later can't be replayed without it` });
-  }
   for (const segment of chain.segments) {
     options.signal?.throwIfAborted();
     if (!segment.archived || segment.partial) continue;

@@ -7,11 +7,12 @@ import type { OsUser } from '../../engine/osuser.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 import { PgorbitError } from '../../errors.ts';
 import { combineBackups } from '../incremental/combine.ts';
-import type { Generation } from '../incremental/lineage.ts';
+import { FolderStore } from '../folder-store.ts';
+import { type Generation, checkLineage, generationAt } from '../incremental/lineage.ts';
 import type { BackupInfo } from '../info.ts';
 import type { SystemFolder } from '../repository.ts';
 import { parseLsn } from '../../wal/lsn.ts';
-import { type StoredProblem, type Verdict, verifyStored } from '../verify.ts';
+import { type StoredProblem, type Verdict, checkData, outlineStored, verifyStored } from '../verify.ts';
 import { type Destination, copyData } from './copy.ts';
 import { fetchData } from './fetch.ts';
 import { recover } from './recover.ts';
@@ -36,11 +37,12 @@ export interface RestoreOptions {
 export type RestoreProgress = { step: 'copy' | 'replay'; done: number; total: number };
 
 /**
- * Reads all of a backup, and refuses one that is damaged or does not reach the target: `backup-damaged` that names the
- * file, `target-unreachable`.
+ * Refuses a backup that is damaged or does not reach the target: `backup-damaged` that names the file, `target-unreachable`.
+ * Reads all of it where it lies in a folder. Out of another store it is read once, when restoreData fetches it.
  */
 export async function checkRestorable(system: SystemFolder, info: BackupInfo, target: Target, options: { signal: AbortSignal; onProgress: (done: number, total: number) => void }): Promise<Verdict> {
-  const verdict = await verifyStored(system, info.label, options);
+  const inFolder = system.store.local('.') !== null;
+  const verdict = inFolder ? await verifyStored(system, info.label, options) : await outlineStored(system, info.label);
   const damage = verdict.problems.find((problem) => problem.kind === 'backup');
   if (damage !== undefined) throw damaged(info, damage.message);
   if (verdict.chain === null) throw new PgorbitError('internal', 'a backup without problems has no WAL');
@@ -64,7 +66,7 @@ function damaged({ label }: BackupInfo, message: string): PgorbitError {
   return new PgorbitError('backup-damaged', `backup ${label} can't be restored: ${message}`, { hint: 'another backup may be sound: `pgorbit backup ls`, `pgorbit backup verify`' });
 }
 
-/** @returns the timeline that the restored system begins. */
+/** @returns the timeline that the restored system begins. Throws `backup-damaged` that names the file, and what hinders it here. */
 export async function restoreData(options: RestoreOptions): Promise<{ timeline: number }> {
   const { system, verdict, dir, user, signal, onProgress } = options;
   const { lineage, chain } = verdict;
@@ -73,8 +75,6 @@ export async function restoreData(options: RestoreOptions): Promise<{ timeline: 
   // An incremental backup has about as much as the largest on the way to it.
   const bytes = Math.max(...lineage.map(({ info }) => info.bytes));
   await makeData(system, lineage, { to: dataDir, owner: user, signal, onProgress: (done) => onProgress({ step: 'copy', done, total: Math.max(done, bytes) }) });
-  const [broken] = await verifyBackup(dataDir, { signal });
-  if (broken !== undefined) throw new PgorbitError('operation-failed', `the copy in ${dataDir} differs from the backup: ${broken.message}`, { hint: 'check the disk and the memory of this host' });
   return recover({
     engine: options.engine, dataDir, exchangeDir: join(dir, 'restore'), logFile: options.logFile, user, system, chain, target: options.target, superuser: options.superuser, settle: options.settle, signal,
     onProgress: (done, total) => onProgress({ step: 'replay', done, total }),
@@ -83,24 +83,38 @@ export async function restoreData(options: RestoreOptions): Promise<{ timeline: 
 
 /** Out of a store that is no folder, all of a lineage is fetched first, beside the data. */
 async function makeData(system: SystemFolder, lineage: readonly Generation[], target: Destination): Promise<void> {
-  const { store } = system;
-  const keyOf = ({ info }: Generation): string => system.dataKey(info.label);
-  const last = lineage.at(-1)!;
-  const local = store.local(keyOf(last));
-  if (local !== null) return lineage.length > 1 ? combineBackups({ ...target, lineage }) : copyData({ ...target, from: local });
-  const fetch = (one: Generation, to: string): Promise<void> => fetchData({ ...target, to, store, from: keyOf(one), folders: one.info.folders ?? [] });
-  if (lineage.length === 1) return fetch(last, target.to);
+  const { to } = target;
+  const only = lineage.length === 1 ? lineage[0] : undefined;
+  const local = system.store.local(system.dataKey(lineage.at(-1)!.info.label));
+  if (only !== undefined && local === null) return fetchSound(system, only, only.info, target);
+  if (only !== undefined) await copyData({ ...target, from: local! });
+  else if (local !== null) await combineBackups({ ...target, lineage });
+  else await combineFetched(system, lineage, target);
+  const [broken] = await verifyBackup(to, { signal: target.signal });
+  if (broken !== undefined) throw new PgorbitError('operation-failed', `the copy in ${to} differs from the backup: ${broken.message}`, { hint: 'check the disk and the memory of this host' });
+}
+
+async function combineFetched(system: SystemFolder, lineage: readonly Generation[], target: Destination): Promise<void> {
   const aside = `${target.to}.fetched`;
   try {
     await mkdir(aside, { mode: 0o700 });
+    const store = new FolderStore(aside);
     const fetched: Generation[] = [];
     for (const one of lineage) {
-      const dir = join(aside, one.info.label);
-      await fetch(one, dir);
-      fetched.push({ ...one, dir });
+      await fetchSound(system, one, lineage.at(-1)!.info, { ...target, to: join(aside, one.info.label) });
+      fetched.push(generationAt(store, one.info.label, one.info));
     }
+    // What does not fit is told by its name in the store.
+    await checkLineage(lineage.map((one, i) => ({ ...one, get: fetched[i]!.get })));
     await combineBackups({ ...target, lineage: fetched });
   } finally {
     await rm(aside, { recursive: true, force: true });
   }
+}
+
+/** Each object is read once, and it is the copy on the disk that is looked at. */
+async function fetchSound(system: SystemFolder, one: Generation, wanted: BackupInfo, target: Destination): Promise<void> {
+  await fetchData({ ...target, store: system.store, from: system.dataKey(one.info.label), folders: one.info.folders ?? [] });
+  const [problem] = await checkData(system, one, { signal: target.signal }, target.to);
+  if (problem !== undefined) throw damaged(wanted, problem.message);
 }
