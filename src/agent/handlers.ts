@@ -40,9 +40,11 @@ function ownHandlers(agent: Agent): Handlers {
     },
     'GET /v1/here': async () => ({ document: agent.view.cluster?.document ?? null, parted: agent.members.parted() }),
     'POST /v1/part': async ({ group, member, owner }) => {
+      const departure = await agent.members.part(group, member, owner);
       const { secrets } = agent.view;
+      // No member runs before they are known.
       if (secrets === null) throw new PgorbitError('state-conflict', `the agent of ${agent.config.host} does not know its cluster's accounts yet`, { hint: 'try again in a moment' });
-      return { ...(await agent.members.part(group, member, owner)), secrets };
+      return { ...departure, secrets };
     },
     'POST /v1/drill': async ({ group, member, checks, database }, { signal }) => agent.members.drill(group, member, checks, database, signal),
     'POST /v1/shutdown': async ({ stopMembers, leave }) => {

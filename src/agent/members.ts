@@ -12,7 +12,7 @@ import type { ClusterSpec, GroupRecord, GroupSpec, MemberRecord, MemberReport, W
 import type { Orders } from '../group/member/member.ts';
 import { clearDrill, drill, type DrillCheck, type DrillResult } from '../group/member/drill.ts';
 import { PartedRunner } from '../group/member/parted-runner.ts';
-import { readParted, type NewOwner } from '../group/member/parted.ts';
+import { partedFrom, type NewOwner } from '../group/member/parted.ts';
 import { part } from '../group/member/steps/part.ts';
 import { placeOf, type Place } from '../group/member/place.ts';
 import { MemberRunner } from '../group/member/runner.ts';
@@ -20,11 +20,15 @@ import { volumeOf } from '../group/on-volume.ts';
 import type { LocalMember } from '../group/views/feed.ts';
 import { holdWal, releaseArchived, showViews, type Upkeep } from './upkeep.ts';
 import { volumeMemberDir } from '../home.ts';
-import { Lifecycle } from '../lifecycle.ts';
+import { Lifecycle, sleep } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { rotateLog } from '../observe/rotate.ts';
 import type { Volume } from '../volume/volume.ts';
+
+/** From an agent's start until its members run, or cannot. */
+const BEGIN_MS = 10_000;
+const BEGIN_POLL_MS = 50;
 
 export interface HostMembersOptions {
   home: string;
@@ -199,7 +203,7 @@ export class HostMembers {
     const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(record.group), superseded: this.#options.superseded, current: () => this.#current };
     let runner: Runner;
     let upkeep: Upkeep;
-    const parted = await readParted(place.homeDir);
+    const parted = await partedFrom(place);
     if (parted?.done) {
       upkeep = async () => undefined;
       runner = new PartedRunner(place, parted.owner, orders, onReport);
@@ -233,7 +237,7 @@ export class HostMembers {
    */
   async part(group: string, name: string, owner: NewOwner): Promise<Pick<Departure, 'parted' | 'dir' | 'inHome'>> {
     const key = `${group}/${name}`;
-    const running = this.#running.get(key);
+    const running = await this.#begun(group, name);
     if (running === undefined) throw new PgorbitError('no-such-member', `${name} of group ${group} does not run on ${this.#options.host}`);
     const { place, runner, life } = running;
     if (runner instanceof MemberRunner) {
@@ -247,11 +251,21 @@ export class HostMembers {
         await this.update();
       }
     }
-    const parted = await readParted(place.homeDir);
+    const parted = await partedFrom(place);
     if (parted === null || parted.owner.cluster !== owner.cluster) {
       throw new PgorbitError('unsafe', `${name} became the cluster ${parted?.owner.cluster ?? ''} before`, { hint: `pgorbit promote ${name} --as ${parted?.owner.cluster ?? ''}` });
     }
     return { parted, dir: place.dir, inHome: place.dir.startsWith(`${place.homeDir}/`) };
+  }
+
+  /** An agent that has just begun may not run a member yet that its documents name, or will in a moment. */
+  async #begun(group: string, name: string): Promise<Running | undefined> {
+    const { host, view } = this.#options;
+    for (const end = performance.now() + BEGIN_MS; ; await sleep(BEGIN_POLL_MS, this.#parting.signal)) {
+      const running = this.#running.get(`${group}/${name}`);
+      const elsewhere = view.cluster !== null && view.cluster.document.spec.groups[group]?.members[name]?.host !== host;
+      if (running !== undefined || elsewhere || this.#stopped || performance.now() > end) return running;
+    }
   }
 
   /**

@@ -2,16 +2,21 @@
 import { launchAgent, runningAgent } from '../agent/launch.ts';
 import { readIdentity } from '../agent/identity/files.ts';
 import { RpcClient } from '../agent/rpc/client.ts';
-import type { StatusDocument } from '../agent/api.ts';
+import type { Calls, StatusDocument } from '../agent/api.ts';
 import { PgorbitError } from '../errors.ts';
 import type { NewOwner } from '../group/member/parted.ts';
 import type { ClusterSpec, GroupSpec, MemberSpec } from '../group/model.ts';
 import { agentDir } from '../home.ts';
+import { sleep } from '../lifecycle.ts';
 import { listAgents } from './agents-here.ts';
 import { listClusters, readCluster } from './admin.ts';
 import { Cluster, isLeaderless } from './cluster.ts';
 import type { Context } from './context.ts';
 import { chooseCluster } from './plan/select.ts';
+
+/** From an agent's start until it knows its cluster, or has nobody to learn it from. */
+const BEGIN_MS = 10_000;
+const BEGIN_POLL_MS = 100;
 
 export interface StandbyHere {
   spec: ClusterSpec;
@@ -37,7 +42,7 @@ export async function findStandby(context: Context, wanted: string): Promise<Sta
   for (const config of here) {
     const agent = await openAgent(context, name, config.host);
     try {
-      const { document, parted } = await agent.call('GET /v1/here', {}, { signal: context.signal });
+      const { document, parted } = await askHere(agent, context);
       if (document === null) continue;
       const { group, member } = memberOf(document.spec, wanted);
       if (member.host !== config.host) continue;
@@ -48,6 +53,14 @@ export async function findStandby(context: Context, wanted: string): Promise<Sta
     }
   }
   throw new PgorbitError('host-unreachable', `${wanted} of cluster ${name} does not live on this machine`, { hint: 'run the command on the machine of its host; `pgorbit status` names the host' });
+}
+
+/** An agent that has just begun reads its documents first. */
+async function askHere(agent: RpcClient, context: Context): Promise<Calls['GET /v1/here']['answer']> {
+  for (const end = performance.now() + BEGIN_MS; ; await sleep(BEGIN_POLL_MS, context.signal)) {
+    const answer = await agent.call('GET /v1/here', {}, { signal: context.signal });
+    if (answer.document !== null || performance.now() > end) return answer;
+  }
 }
 
 function memberOf(spec: ClusterSpec, wanted: string): { group: GroupSpec; member: MemberSpec } {

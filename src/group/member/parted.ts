@@ -6,6 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDurably } from '../../durable.ts';
 import { errnoOf } from '../../errors.ts';
+import { readMarker } from '../../volume/marker.ts';
+import type { Place } from './place.ts';
 import type { RecoveryPoint } from './recovery-point.ts';
 
 /** Whose the data are from now on. */
@@ -17,7 +19,7 @@ export interface NewOwner {
 export interface Parted {
   owner: NewOwner;
   point: RecoveryPoint;
-  /** False while it is being promoted: a crash then leaves a standby that is put right as any other. */
+  /** False until its data bear the new owner's mark: a crash before that leaves a standby that is put right as any other. */
   done: boolean;
 }
 
@@ -30,6 +32,18 @@ export async function readParted(homeDir: string): Promise<Parted | null> {
     if (errnoOf(error) === 'ENOENT') return null;
     throw error;
   }
+}
+
+/**
+ * As readParted of the member's place. The mark on the data is what decides: where a kill came between that and the note of it, the
+ * note is made up for.
+ */
+export async function partedFrom(place: Pick<Place, 'homeDir' | 'dir'>): Promise<Parted | null> {
+  const parted = await readParted(place.homeDir);
+  if (parted === null || parted.done || (await readMarker(place.dir))?.clusterId !== parted.owner.clusterId) return parted;
+  const done = { ...parted, done: true };
+  await writeParted(place.homeDir, done);
+  return done;
 }
 
 export const writeParted = (homeDir: string, parted: Parted): Promise<void> => writeDurably(fileOf(homeDir), `${JSON.stringify(parted)}\n`);

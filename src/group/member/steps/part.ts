@@ -6,7 +6,7 @@ import { PgorbitError } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
 import { writeMarker } from '../../../volume/marker.ts';
 import type { Member } from '../member.ts';
-import { readParted, writeParted, type NewOwner, type Parted } from '../parted.ts';
+import { partedFrom, writeParted, type NewOwner, type Parted } from '../parted.ts';
 import { holdingOf } from '../place.ts';
 import { replayedBy, type RecoveryPoint } from '../recovery-point.ts';
 import { syncSlots } from '../slots.ts';
@@ -30,7 +30,7 @@ const ARCHIVE = ['archive_command', 'archive_library'];
  */
 export async function part(member: Member, owner: NewOwner, signal: AbortSignal): Promise<Parted> {
   const { place, orders } = member;
-  const earlier = await readParted(place.homeDir);
+  const earlier = await partedFrom(place);
   if (earlier?.done) return earlier;
   const holding = await holdingOf(place);
   if (holding.kind !== 'data' || holding.marker.incarnation === 0) {
@@ -41,7 +41,8 @@ export async function part(member: Member, owner: NewOwner, signal: AbortSignal)
   member.orders = { ...orders, goal: { kind: 'promise' }, spec: { ...orders.spec, settings } };
   await member.adopt();
   if (member.postmaster === null) await member.start((await member.facts()).data?.standbySignal === false ? 'primary' : 'standby');
-  let parted = earlier ?? null;
+  // Nobody's yet: what an attempt that was killed meant to call it does not bind this one.
+  let parted = earlier === null ? null : { ...earlier, owner };
   if (await answers(member, signal)) {
     member.nowDoing('letting go of its upstream');
     await cutUpstream(member, member.orders.goal, signal);
@@ -50,7 +51,7 @@ export async function part(member: Member, owner: NewOwner, signal: AbortSignal)
     await writeParted(place.homeDir, parted);
     member.nowDoing('promoting');
     await promote(member, signal);
-  }
+  } else if (parted !== null) await writeParted(place.homeDir, parted);
   if (parted === null) throw new PgorbitError('unsafe', `${place.member} accepts writes already, and nobody promoted it as a standby`, { hint: '`pgorbit status`' });
   await syncSlots(member.sql(), []);
   await member.sql().query('checkpoint', [], { timeoutMs: CHECKPOINT_MS });
