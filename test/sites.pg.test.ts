@@ -9,11 +9,10 @@ import { EVERYTHING, ONLY_WITH_ALL } from './support/versions.ts';
 
 const WAIT = { timeout: 60_000, interval: 100 };
 
-/** Two copies on one host; names as on the first site, on purpose. */
+/** Two copies on one host; names as on the first site, on purpose. The version is the other's, whatever else is installed. */
 const second = (port: number): string => `
 cluster: b
 standby_of: a
-engine: { kind: postgres, version: 18 }
 hosts: { h1: { address: 127.0.0.1, port: ${port} } }
 groups:
   main:
@@ -45,7 +44,14 @@ describe('two sites, a quorum group on three hosts and two copies on one', () =>
     expect(await askMember(a, "select string_agg(application_name, ' ' order by application_name) from pg_stat_replication")).toBe('n2@1 n3@1 site:b');
     expect(await siteOf(a)).toMatchObject({ role: 'primary', epoch: 1, peer: { cluster: 'b', role: 'standby', answers: true } });
     expect(await siteOf(b)).toMatchObject({ role: 'standby', epoch: 1, peer: { cluster: 'a', role: 'primary', writable: true } });
-    expect((await b.cli('status')).stdout).toMatch(/Site: standby, epoch 1; the other one is a, primary site, which answers/);
+    const { stdout } = await b.cli('status');
+    expect(stdout).toMatch(/Site: standby, epoch 1; the other one is a, primary site, which answers/);
+    expect(stdout).not.toContain('not yet');
+    expect((await b.group()).members.map(({ voter }) => voter)).toEqual([false, false]);
+    expect((await b.group()).engine).toMatch(/^PostgreSQL 18/);
+    const again = await b.cli('up');
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('It is the standby site of a and follows it') });
+    expect(again.stdout).not.toMatch(/target_session_attrs=read-write|switchover --to/);
     expect(await b.cli('switchover')).toMatchObject({ code: 3 });
     expect(await b.cli('site', 'promote', '--force')).toMatchObject({ code: 3 });
   });

@@ -139,6 +139,12 @@ describe('the status of a group', () => {
       ]);
     });
 
+    it('says that nobody votes on a standby site', () => {
+      const scene = quorum();
+      scene.record!.standbySite = true;
+      expect(statusOfScene(scene).members.map((member) => member.voter)).toEqual([false, false, false, false]);
+    });
+
     it('is degraded while a member does not vote yet, or the voters change', () => {
       const scene = quorum();
       scene.record!.voters = ['n1', 'n2'];

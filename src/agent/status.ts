@@ -96,7 +96,8 @@ function memberStatus(member: MemberRecord, record: GroupRecord, reportOf: (memb
     lagMs: isPrimary ? 0 : (report?.lagMs ?? null),
     upstream: followed,
     retainedBytes: isPrimary ? null : (upstream?.retained[slotName(member.name)] ?? null),
-    voter: record.voters.includes(member.name),
+    // What was agreed on before this site became a standby counts again when it is the primary one.
+    voter: record.standbySite !== true && record.voters.includes(member.name),
     synchronous: follower?.synchronous ?? false,
     pendingRestart: report?.pendingRestart ?? [],
     error: report?.error ?? null,

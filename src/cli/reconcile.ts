@@ -14,13 +14,14 @@ import type { DemoVolume } from './demo.ts';
 import { lockHolder, takeLock } from './lock.ts';
 import type { ManifestInput } from './manifest.ts';
 import { planAgents } from './plan/agents.ts';
+import { keepMajor } from './plan/major.ts';
 import { ownAddresses } from './machine.ts';
 import { keepPorts, withAgentPorts } from './plan/ports.ts';
 import { alignRoles, refuseRemovedPrimary } from './plan/roles.ts';
 import { remoteHosts } from './plan/where.ts';
 import { preflight } from './preflight.ts';
 import { readPresent, specInForce, type Present } from './present.ts';
-import { checkFounding } from './site/found.ts';
+import { checkFounding, withOthersMajor } from './site/found.ts';
 
 export interface Wish {
   input: ManifestInput;
@@ -104,7 +105,8 @@ async function check(context: Context, wish: Wish): Promise<Plan> {
   const invited = [...(wish.invited ?? []), ...(present.hosts?.tokens ?? []).map((token) => token.host)];
   const remote = remoteHosts(wish.spec, { file: present.file, invited, own: await ownAddresses(Object.values(wish.spec.hosts).map((host) => host.address), context.env) });
   // Until something is applied, an agent's port is no more than a choice that may be made again.
-  const spec = keepPorts(before, wish.spec, before === null ? [] : agents);
+  const open = keepPorts(before, wish.spec, before === null ? [] : agents);
+  const spec = before === null ? await withOthersMajor(context, open) : keepMajor(before, open);
   const primaries = Object.fromEntries((present.status?.groups ?? []).map((group) => [group.name, group.primary]));
   refuseRemovedPrimary(spec, primaries);
   planAgents(present.file, before, spec, remote);

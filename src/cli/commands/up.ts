@@ -49,11 +49,12 @@ export const define: Define = (command, declare) => {
     const account = await withCluster(context, async (cluster) => (await fetchSecrets(cluster)).superuser, spec.cluster);
     const uris = status.groups.map((group) => {
       const uri = (endpoint: 'rw' | 'ro'): string => endpointUri(endpoint, group.members, { account, database: 'postgres' });
-      return { group: group.name, rw: uri('rw'), ro: uri('ro') };
+      // On a standby site nobody accepts writes.
+      return { group: group.name, rw: status.site?.role === 'standby' ? null : uri('rw'), ro: uri('ro') };
     });
     // What goes into a pipe may become a log: no password there.
     const hidden = !context.out.isTerminal;
-    const shown = hidden ? uris.map((one) => ({ ...one, rw: withoutPassword(one.rw), ro: withoutPassword(one.ro) })) : uris;
+    const shown = hidden ? uris.map((one) => ({ ...one, rw: one.rw === null ? null : withoutPassword(one.rw), ro: withoutPassword(one.ro) })) : uris;
     context.out.text(renderWelcome({ status, took: formatMs(performance.now() - started), uris: shown, hidden }, context.style));
     context.out.document({ cluster: spec.cluster, changes, status, uris });
   });

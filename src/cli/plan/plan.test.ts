@@ -5,6 +5,7 @@ import { mergeEvents } from '../events.ts';
 import { sinceTime } from '../commands/events.ts';
 import { clusterSpec, groupSpec, groupStatus, memberStatus, statusDocument } from '../testing/specs.ts';
 import { planAgents } from './agents.ts';
+import { keepMajor } from './major.ts';
 import { parseAssignments } from './assignments.ts';
 import { missing, pendingRestarts } from './health.ts';
 import { chooseImageFs, demoSize, imageObstacle } from './image.ts';
@@ -16,6 +17,17 @@ import { withoutMembers } from './shrink.ts';
 const GB = 1024 ** 3;
 const MB = 1024 ** 2;
 const base = clusterSpec(['h1', 'h2'], [groupSpec('main', { n1: ['h1', 'primary', 5433], n2: ['h2', 'replica', 5434] })]);
+
+describe('keepMajor', () => {
+  const of = (version: number | null, bin: string | null = null): typeof base => ({ ...base, engine: { kind: 'postgres', version, bin } });
+
+  it('keeps a version that was settled, where the manifest leaves it open', () => {
+    expect(keepMajor(of(15), of(null)).engine.version).toBe(15);
+    expect(keepMajor(of(15), of(18)).engine.version).toBe(18);
+    expect(keepMajor(of(null), of(null)).engine.version).toBe(null);
+    expect(keepMajor(of(15), of(null, '/opt/bin')).engine).toEqual({ kind: 'postgres', version: null, bin: '/opt/bin' });
+  });
+});
 
 describe('missing', () => {
   const up = [memberStatus('n1', { role: 'primary', state: 'running' }), memberStatus('n2')];

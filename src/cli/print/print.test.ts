@@ -109,6 +109,9 @@ describe('renderStatus', () => {
       ['MEMBER', 'ROLE', 'VOTES'], ['n1', 'primary', 'yes'], ['n2', 'replica (sync)', 'yes'], ['n3', 'logger', 'not yet'], ['n4', 'standby', 'never'],
     ]);
     expect(text).toMatch(/n3 .* 512 B\n/);
+    const site = { role: 'standby' as const, epoch: 1, peer: { cluster: 'shop-a', role: 'primary' as const, epoch: 1, contactMs: 20, answers: true, writable: true }, handOver: null, note: null, groups: [] };
+    const standby = renderStatus({ ...statusDocument([groupStatus('main', members.slice(1), { commit: 'quorum', primary: null })]), site }, PLAIN);
+    expect(standby.split('\n').filter((line) => /^ {2}n\d /.test(line)).map((line) => line.trim().split(/ {2,}/)[2])).toEqual(['no', 'no', 'no']);
     expect(renderStatus(statusDocument([groupStatus('main', members)]), PLAIN)).not.toContain('VOTES');
     expect(renderStatus(statusDocument([groupStatus('main', members, { commit: 'quorum', term: 0 })]), PLAIN)).not.toContain('VOTES');
   });
@@ -146,6 +149,21 @@ describe('renderWelcome', () => {
     expect(shown).not.toContain('password');
     expect(shown).toContain('1 primary, 2 replicas');
     expect(shown).toContain('switchover --to n2');
+  });
+
+  it('says of a standby site whom it follows, and where writes go', () => {
+    const peer = { cluster: 'shop-a', role: 'primary' as const, epoch: 1, contactMs: 20, answers: true, writable: true };
+    const site = { role: 'standby' as const, epoch: 1, peer, handOver: null, note: null, groups: [] };
+    const status = { ...statusDocument([groupStatus('main', [memberStatus('n1'), memberStatus('n2')], { primary: null })]), site };
+    const text = renderWelcome({ status, took: '4 s', uris: [{ group: 'main', rw: null, ro: 'RO' }], hidden: true }, PLAIN);
+    expect(text).toContain('  read   RO');
+    expect(text).toContain('the standby site of shop-a and follows it');
+    expect(text).toContain('Writes go there: `pgorbit uri --cluster shop-a`');
+    expect(text).toContain('pgorbit site switchover --cluster shop');
+    expect(text).not.toMatch(/ {2}write|hand over the writing|switchover --to/);
+    const primary = renderWelcome({ status: { ...status, site: { ...site, role: 'primary' } }, took: '4 s', uris: [{ group: 'main', rw: 'RW', ro: 'RO' }], hidden: true }, PLAIN);
+    expect(primary).toContain('  write  RW');
+    expect(primary).not.toContain('Writes go there');
   });
 });
 

@@ -10,7 +10,7 @@ export function renderStatus(status: StatusDocument, style: Style): string {
     `Cluster ${style.bold(status.cluster)}: ${overall(status, style)}\n`,
     siteLines(status, style),
     agentLines(status, style),
-    ...status.groups.map((group) => renderGroup(group, style)),
+    ...status.groups.map((group) => renderGroup(group, style, status.site?.role === 'standby')),
     ...status.volumes.map((volume) => renderVolume(volume, style)),
   ];
   return parts.filter((part) => part !== '').join('\n');
@@ -44,13 +44,13 @@ function agentLines(status: StatusDocument, style: Style): string {
     .join('');
 }
 
-function renderGroup(group: GroupStatus, style: Style): string {
+function renderGroup(group: GroupStatus, style: Style, standbySite: boolean): string {
   const engine = group.engine === null ? '' : `, PostgreSQL ${group.engine.replace(/^PostgreSQL /, '')}`;
   const state = { healthy: style.green, degraded: style.yellow, down: style.red }[group.state](group.state);
   const lines = [`Group ${style.bold(group.name)}: ${state}, storage ${group.storage}, commit ${group.commit}, term ${group.term}${engine}\n`];
   if (group.reason !== '') lines.push(`  ${group.reason}\n`);
   if (group.operation !== null) lines.push(`  under way: ${group.operation}\n`);
-  lines.push(renderTable(memberColumns(group, style), group.members, '  '));
+  lines.push(renderTable(memberColumns(group, style, standbySite), group.members, '  '));
   for (const member of group.members) {
     if (member.error !== null) lines.push(`  ${style.red('!')} ${member.name}: ${member.error.message}\n${member.error.hint === undefined ? '' : `    ${member.error.hint}\n`}`);
     if (member.pendingRestart.length > 0) lines.push(`  ${style.yellow('!')} ${member.name} waits for a restart: ${member.pendingRestart.join(', ')} changed (\`pgorbit restart ${member.name}\`)\n`);
@@ -72,11 +72,11 @@ function archiveLines(archive: ArchiveStatus, style: Style): string[] {
   ];
 }
 
-const memberColumns = (group: GroupStatus, style: Style) => [
+const memberColumns = (group: GroupStatus, style: Style, standbySite: boolean) => [
   { title: 'member', value: (member: MemberStatus) => member.name },
   { title: 'role', value: (member: MemberStatus) => (member.role === 'primary' ? style.bold(member.role) : member.role) + (member.synchronous ? ' (sync)' : '') },
-  // Who votes is a question only where votes are counted, and not known while no agent leads.
-  { title: 'votes', value: (member: MemberStatus) => (group.commit !== 'quorum' || group.term === 0 ? '' : member.voter ? 'yes' : member.role === 'standby' ? 'never' : 'not yet') },
+  // Who votes is a question only where votes are counted, and not known while no agent leads. On a standby site none are.
+  { title: 'votes', value: (member: MemberStatus) => (group.commit !== 'quorum' || group.term === 0 ? '' : standbySite ? 'no' : member.voter ? 'yes' : member.role === 'standby' ? 'never' : 'not yet') },
   { title: 'host', value: (member: MemberStatus) => member.host },
   { title: 'address', value: (member: MemberStatus) => `${member.address}:${member.port}` },
   { title: 'pid', value: (member: MemberStatus) => (member.pid === null ? '-' : String(member.pid)), align: 'right' as const },

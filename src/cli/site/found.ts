@@ -5,6 +5,7 @@
 import type { ClusterDocument } from '../../agent/api.ts';
 import { authorityFrom, certifySite } from '../../agent/identity/ca.ts';
 import { makeKey, makeRequest, publicKeyOf } from '../../agent/identity/request.ts';
+import { findEngine } from '../../engine/find.ts';
 import { PgorbitError } from '../../errors.ts';
 import type { ClusterSpec, SecretsDocument } from '../../group/model.ts';
 import { adminDir } from '../../home.ts';
@@ -19,6 +20,25 @@ const majorOf = (engine: string | null): number | null => {
   const major = Number.parseInt((engine ?? '').replace(/^\D*/, ''), 10);
   return Number.isNaN(major) ? null : major;
 };
+
+/**
+ * Where the manifest leaves the version open, a standby site runs the major that the other one runs, for it will have that one's files.
+ * Unchanged where this machine has none of that major: checkFounding says what is to be done. @throws as checkFounding
+ */
+export async function withOthersMajor(context: Context, spec: ClusterSpec): Promise<ClusterSpec> {
+  const { standbyOf, engine } = spec;
+  if (standbyOf === undefined || engine.version !== null || engine.bin !== null) return spec;
+  const version = await ofOther(context, standbyOf, async (_, running) => majorOf(running));
+  if (version === null) return spec;
+  try {
+    await findEngine({ ...engine, version }, context.home);
+  } catch (error) {
+    if (error instanceof PgorbitError && error.code === 'engine-missing') return spec;
+    throw error;
+  }
+  context.progress.note(`${standbyOf} runs PostgreSQL ${version}, and so does ${spec.cluster}`);
+  return { ...spec, engine: { ...engine, version } };
+}
 
 /**
  * Before anything is made: is there such a cluster, and can this one be a copy of it?
@@ -37,12 +57,12 @@ export async function checkFounding(context: Context, spec: ClusterSpec, major: 
   });
 }
 
-async function ofOther(context: Context, name: string, look: (document: ClusterDocument, engine: string | null) => Promise<void>): Promise<void> {
-  await withCluster(context, async (cluster) => {
+async function ofOther<T>(context: Context, name: string, look: (document: ClusterDocument, engine: string | null) => Promise<T>): Promise<T> {
+  return withCluster(context, async (cluster) => {
     const { document } = await cluster.call('GET /v1/cluster', {}, { signal: context.signal });
     if (document === null) throw new PgorbitError('operation-failed', `cluster ${name} is not set up yet`, { hint: 'run `pgorbit up` to finish it' });
     const { groups } = await cluster.call('GET /v1/status', {}, { signal: context.signal });
-    await look(document, groups[0]?.engine ?? null);
+    return look(document, groups[0]?.engine ?? null);
   }, name).catch((error: unknown) => {
     if (!(error instanceof PgorbitError) || error.code !== 'no-such-cluster') throw error;
     throw new PgorbitError('no-such-cluster', `there is no cluster ${name} in ${context.home}, of which a standby is asked for`, { hint: `\`pgorbit login\` with a token of ${name} (\`pgorbit host admin-token\` there)`, cause: error });
