@@ -72,8 +72,10 @@ export async function restoreData(options: RestoreOptions): Promise<{ timeline: 
   const { lineage, chain } = verdict;
   if (chain === null) throw new PgorbitError('internal', 'a restore without a look at the WAL');
   const dataDir = join(dir, 'data');
-  // An incremental backup has about as much as the largest on the way to it.
-  const bytes = Math.max(...lineage.map(({ info }) => info.bytes));
+  const sizes = lineage.map(({ info }) => info.bytes);
+  // An incremental backup has about as much as the largest on the way to it. What is fetched to be combined is copied, too.
+  const aside = lineage.length > 1 && system.store.local('.') === null ? sizes : [];
+  const bytes = [...aside, Math.max(...sizes)].reduce((sum, size) => sum + size, 0);
   await makeData(system, lineage, { to: dataDir, owner: user, signal, onProgress: (done) => onProgress({ step: 'copy', done, total: Math.max(done, bytes) }) });
   return recover({
     engine: options.engine, dataDir, exchangeDir: join(dir, 'restore'), logFile: options.logFile, user, system, chain, target: options.target, superuser: options.superuser, settle: options.settle, signal,
@@ -100,13 +102,16 @@ async function combineFetched(system: SystemFolder, lineage: readonly Generation
     await mkdir(aside, { mode: 0o700 });
     const store = new FolderStore(aside);
     const fetched: Generation[] = [];
+    let before = 0;
+    const onProgress = (done: number): void => target.onProgress(before + done);
     for (const one of lineage) {
-      await fetchSound(system, one, lineage.at(-1)!.info, { ...target, to: join(aside, one.info.label) });
+      await fetchSound(system, one, lineage.at(-1)!.info, { ...target, to: join(aside, one.info.label), onProgress });
+      before += one.info.bytes;
       fetched.push(generationAt(store, one.info.label, one.info));
     }
     // What does not fit is told by its name in the store.
     await checkLineage(lineage.map((one, i) => ({ ...one, get: fetched[i]!.get })));
-    await combineBackups({ ...target, lineage: fetched });
+    await combineBackups({ ...target, lineage: fetched, onProgress });
   } finally {
     await rm(aside, { recursive: true, force: true });
   }
