@@ -49,9 +49,11 @@ describe('an agent that is killed while its standby becomes a cluster of its own
     await expect.poll(() => askMember(cluster, 'select count(*) from t', 's1').catch(String), WAIT).toBe(String(rows));
   };
 
-  /** Kills the agent of h3 as soon as `moment` is seen while s1 is promoted. */
-  async function killedAt(name: string, moment: () => boolean): Promise<void> {
+  /** Kills the agent of h3 as soon as `moment` is seen while s1 is promoted. With `held` that comes no further than to the checkpoint behind the promotion. */
+  async function killedAt(name: string, moment: () => boolean, held: boolean): Promise<void> {
     await caughtUp();
+    const checkpointer = Number(await askMember(cluster, "select pid from pg_stat_activity where backend_type = 'checkpointer'", 's1'));
+    if (held) sendSignal(checkpointer, 'SIGSTOP');
     const agent = (await runningAgent(agentDir(cluster.home, 'old', 'h3')))!;
     const promoting = cluster.start(['promote', 's1', '--cluster', 'old', '--as', name, '--timeout', '60s']);
     const seen = (): boolean => {
@@ -62,10 +64,14 @@ describe('an agent that is killed while its standby becomes a cluster of its own
         return false;
       }
     };
-    for (const end = performance.now() + 60_000; !seen() && performance.now() < end; ) await sleep(1);
-    expect(seen()).toBe(true);
-    sendSignal(agent.pid, 'SIGKILL');
-    while (isAlive(agent)) await sleep(5);
+    try {
+      for (const end = performance.now() + 60_000; !seen() && performance.now() < end; ) await sleep(1);
+      expect(seen()).toBe(true);
+      sendSignal(agent.pid, 'SIGKILL');
+      while (isAlive(agent)) await sleep(5);
+    } finally {
+      if (held) sendSignal(checkpointer, 'SIGCONT');
+    }
     await promoting.stop('SIGKILL');
   }
 
@@ -91,7 +97,7 @@ describe('an agent that is killed while its standby becomes a cluster of its own
   }
 
   test('before it is promoted: it is still a standby of the old cluster, and the next try succeeds', async () => {
-    await killedAt('dr1', () => parted() !== null);
+    await killedAt('dr1', () => parted() !== null, true);
     expect(parted()).toMatchObject({ done: false });
     expect(owner(join(home, 'storage'))).toBe('old');
     await cluster.must('up', '--cluster', 'old');
@@ -103,7 +109,7 @@ describe('an agent that is killed while its standby becomes a cluster of its own
 
   test('when it is just promoted: tried again at once, under another name, it succeeds', async () => {
     const before = histories();
-    await killedAt('dr2', () => histories() !== before);
+    await killedAt('dr2', () => histories() !== before, true);
     expect(owner(join(home, 'storage'))).toBe('old');
     await promoted('dr2b');
     expect(existsSync(adminDir(cluster.home, 'dr2'))).toBe(false);
@@ -112,7 +118,7 @@ describe('an agent that is killed while its standby becomes a cluster of its own
 
   test('when it is just promoted: left alone, it is put right as a standby of the old cluster', async () => {
     const before = histories();
-    await killedAt('dr3', () => histories() !== before);
+    await killedAt('dr3', () => histories() !== before, true);
     await cluster.must('up', '--cluster', 'old');
     await askMember(cluster, `insert into t values (${++rows})`);
     await caughtUp();
@@ -120,7 +126,7 @@ describe('an agent that is killed while its standby becomes a cluster of its own
   });
 
   test('between the mark on its data and the note of it: the old cluster leaves the data alone, and the next try succeeds', async () => {
-    await killedAt('dr4', () => owner(join(home, 'storage')) === 'dr4');
+    await killedAt('dr4', () => owner(join(home, 'storage')) === 'dr4', false);
     // As a kill leaves it that comes before the note is written, which takes no longer than a write to disk.
     writeFileSync(join(home, 'parted.json'), JSON.stringify({ ...parted(), done: false }));
     const up = await cluster.cli('up', '--cluster', 'old', '--timeout', '10s');
