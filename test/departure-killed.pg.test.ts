@@ -122,7 +122,7 @@ describe('an agent that is killed while its standby becomes a cluster of its own
     await cluster.must('up', '--cluster', 'old');
     await askMember(cluster, `insert into t values (${++rows})`);
     await caughtUp();
-    expect(await cluster.member('s1')).toMatchObject({ role: 'standby', state: 'streaming', error: null });
+    await expect.poll(() => cluster.member('s1'), WAIT).toMatchObject({ role: 'standby', state: 'streaming', error: null });
   });
 
   test('between the mark on its data and the note of it: the old cluster leaves the data alone, and the next try succeeds', async () => {
