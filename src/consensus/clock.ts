@@ -10,7 +10,8 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Number(process.hrtime.bigint()) / 1e6,
   after: (ms, work) => {
-    const timer = setTimeout(work, ms);
+    // setTimeout takes whole ms, and drops what is beyond.
+    const timer = setTimeout(work, Math.ceil(ms));
     return () => clearTimeout(timer);
   },
 };

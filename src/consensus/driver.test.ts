@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Message } from './core/types.ts';
-import { Driver } from './driver.ts';
+import { Driver, type Timing } from './driver.ts';
 import { StateMachine } from './state-machine.ts';
 import { FakeClock } from './testing/fake-clock.ts';
 import { MemoryStorage } from './testing/memory-storage.ts';
@@ -21,13 +21,13 @@ interface One {
 }
 
 /** The voter b of a, b and c, whose elections begin after exactly one election timeout. */
-async function one(): Promise<One> {
+async function one(timing: Timing = TIMING): Promise<One> {
   const clock = new FakeClock();
   const storage = new MemoryStorage();
   await storage.bootstrap({ index: 1, term: 0, conf: { voters: ['a', 'b', 'c'], learners: [] }, data: '' });
   const messages: Message[] = [];
   driver = new Driver({
-    self: 'b', timing: TIMING, storage, machine: new StateMachine(), clock: clock.for('b'), random: () => 0,
+    self: 'b', timing, storage, machine: new StateMachine(), clock: clock.for('b'), random: () => 0,
     send: (_to, message) => messages.push(message), onChanges: () => undefined, onProgress: () => undefined,
     onFatal: (error) => {
       throw error;
@@ -92,18 +92,39 @@ describe('the driver', () => {
   });
 
   it('as the leader writes a heartbeat with every tick while its ticks come late', async () => {
-    const b = await one();
+    const b = await one({ ...TIMING, heartbeatMs: 400 });
     await b.clock.advance(1050);
     await b.receive({ type: 'pre-vote-reply', granted: true });
     await b.receive({ type: 'vote-reply', granted: true });
     expect(driver.status().role).toBe('leader');
     b.sent();
-    await b.clock.advance(400);
+    await b.clock.advance(800);
     expect(b.sent().filter((type) => type === 'heartbeat')).toHaveLength(4);
-    for (let pause = 0; pause < 3; pause += 1) {
-      await b.freeze(220);
+    await b.receive({ type: 'heartbeat-reply', at: driver.status().ticks, round: 0 });
+    for (const pause of [550, 220, 220]) {
+      await b.freeze(pause);
       await b.clock.advance(10);
     }
     expect(b.sent().filter((type) => type === 'heartbeat')).toHaveLength(6);
+  });
+
+  it('sets no timer for ticks with which nothing happens, and counts them all the same', async () => {
+    const b = await one();
+    let timers = 0;
+    b.clock.onTimer = () => {
+      timers += 1;
+    };
+    for (let beat = 0; beat < 10; beat += 1) {
+      await b.heartbeat();
+      await b.clock.advance(210);
+    }
+    expect(timers).toBe(0);
+    expect(driver.status().ticks).toBeGreaterThanOrEqual(18);
+    expect(driver.status().ticks).toBeLessThanOrEqual(21);
+    // Less than an election timeout after the last heartbeat a voter is still promised, whoever asks.
+    await b.clock.advance(650);
+    b.sent();
+    await b.receive({ type: 'pre-vote', from: 'c', term: 2, lastIndex: 9, lastTerm: 1 });
+    expect(b.sent()).toEqual([]);
   });
 });

@@ -68,11 +68,15 @@ export class Driver {
   #busy = false;
   #pumping: Promise<void> = Promise.resolve();
   #stopped = false;
-  #tickWaits = false;
   /** A pause of this process has been made up for since a leader was last heard. */
   #forgiven = false;
+  /** When the last tick that is counted was due, on the clock. */
   #lastTick: number;
-  #cancelTick: (() => void) | undefined;
+  /** The tick that is waited for: when it is due, and how many it makes together with those before it. */
+  #awaited: { at: number; ticks: number };
+  #timer: { at: number; cancel: () => void } | null = null;
+  /** The last tick came late by one or more. */
+  #late = false;
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -85,12 +89,12 @@ export class Driver {
     this.#tickTimes = new TickTimes(2 * electionTicks);
     this.#tickTimes.note(0, clock.now());
     this.#lastTick = clock.now();
+    this.#awaited = { at: this.#lastTick + timing.tickMs, ticks: 1 };
     options.machine.restore(storage.start.snapshot.data);
     this.#appliedTerm = storage.start.snapshot.term;
   }
 
   start(): void {
-    this.#scheduleTick();
     const { hardState, snapshot } = this.#options.storage.start;
     const first = hardState.term === 0 && snapshot.conf.voters[0] === this.#options.self;
     // A new group need not wait for a timeout: there is no leader yet, and only one of them asks.
@@ -179,7 +183,9 @@ export class Driver {
   async #pump(): Promise<void> {
     try {
       while (!this.#stopped) {
+        this.#countTicks();
         for (let job = this.#inbox.shift(); job !== undefined; job = this.#inbox.shift()) job.work();
+        this.#awaitTick();
         const ready = this.#raft.ready();
         if (ready !== null) await this.#carryOut(ready);
         else {
@@ -258,46 +264,56 @@ export class Driver {
 
   #halt(): void {
     this.#stopped = true;
-    this.#cancelTick?.();
+    this.#timer?.cancel();
     this.#giveUpProposals('the agent is stopping');
     for (const { abandon } of this.#inbox.splice(0)) abandon?.();
   }
 
   /**
-   * Never more ticks than time has passed: others' promises are counted in them. A missed tick is not made up for. After a
-   * long pause (this process had no turn) even the silence before it does not count: once, so that a machine on which
-   * every tick is late still replaces a leader that is gone.
+   * Wakes the loop for the tick with which time itself may bring something about; the ticks before it are counted then, or
+   * when something else happens. While ticks come late each is waited for by itself.
    */
-  #scheduleTick(): void {
-    const { clock, timing } = this.#options;
+  #awaitTick(): void {
     if (this.#stopped) return;
-    this.#cancelTick = clock.after(Math.max(1, this.#lastTick + timing.tickMs - clock.now()), () => {
-      const now = clock.now();
-      if (now >= this.#lastTick + timing.tickMs) {
-        const late = now - this.#lastTick - timing.tickMs;
-        this.#lastTick = now;
-        this.#tick(late);
-      }
-      this.#scheduleTick();
+    const { clock, timing } = this.#options;
+    const ticks = this.#late ? 1 : this.#raft.ticksToNext();
+    const at = this.#lastTick + ticks * timing.tickMs;
+    this.#awaited = { at, ticks };
+    if (this.#timer?.at === at) return;
+    this.#timer?.cancel();
+    const cancel = clock.after(Math.max(1, at - clock.now()), () => {
+      this.#timer = null;
+      this.#enqueue(() => undefined);
     });
+    this.#timer = { at, cancel };
   }
 
-  /** @param late ms */
-  #tick(late: number): void {
-    const { tickMs, electionMs } = this.#options.timing;
-    // Behind a slow disk ticks do not pile up: time in which nothing could be done does not count against a leader.
-    if (this.#tickWaits) return;
-    this.#tickWaits = true;
-    this.#enqueue(() => {
-      this.#tickWaits = false;
-      if (late >= tickMs) this.#raft.hurryHeartbeat();
-      if (late > electionMs / 2 && !this.#forgiven) {
-        this.#forgiven = true;
-        this.#raft.restartElectionTimer();
-      }
-      const before = this.#options.clock.now();
-      this.#raft.tick();
-      this.#tickTimes.note(this.#raft.brief().ticks, before);
-    });
+  /**
+   * Counts the ticks that have passed. Never more of them than time has passed: others' promises are counted in them. A
+   * missed tick is not made up for, so that time in which nothing could be done (a slow disk) does not count against a
+   * leader. After a long pause (this process had no turn) even the silence before it does not count: once, so that a machine
+   * on which every tick is late still replaces a leader that is gone.
+   */
+  #countTicks(): void {
+    const { clock, timing: { tickMs, electionMs } } = this.#options;
+    const now = clock.now();
+    const passed = Math.min(Math.floor((now - this.#lastTick) / tickMs), this.#awaited.ticks);
+    if (passed < 1) return;
+    const late = now - this.#awaited.at;
+    this.#late = late >= tickMs;
+    this.#lastTick = this.#late ? now : this.#lastTick + passed * tickMs;
+    for (let tick = 1; tick < passed; tick += 1) this.#tick(now);
+    if (this.#late) this.#raft.hurryHeartbeat();
+    if (late > electionMs / 2 && !this.#forgiven) {
+      this.#forgiven = true;
+      this.#raft.restartElectionTimer();
+    }
+    this.#tick(now);
+    this.#awaited = { ...this.#awaited, ticks: this.#awaited.ticks - passed };
+  }
+
+  #tick(now: number): void {
+    this.#raft.tick();
+    this.#tickTimes.note(this.#raft.brief().ticks, now);
   }
 }

@@ -18,7 +18,7 @@ export class LeadershipWatch {
   readonly #onError: (error: unknown) => void;
   readonly #listeners = new Set<(leadership: Leadership) => void>();
   #told: Leadership;
-  #cancelTimer: (() => void) | undefined;
+  #timer: { at: number; cancel: () => void } | null = null;
   #stopped = false;
 
   constructor(source: LeadershipSource, clock: Clock, onError: (error: unknown) => void) {
@@ -57,7 +57,7 @@ export class LeadershipWatch {
 
   stop(): void {
     this.#stopped = true;
-    this.#cancelTimer?.();
+    this.#timer?.cancel();
     this.refresh();
   }
 
@@ -72,12 +72,14 @@ export class LeadershipWatch {
     }
   }
 
-  /** The lease may have been renewed by then; if not, its end is told at once, not at the next tick. */
+  /** The end of a lease is told at once, not at the next tick. One that is renewed in time wakes nobody. */
   #wakeAt(leaseEnd: number): void {
-    if (this.#cancelTimer !== undefined || this.#stopped) return;
-    this.#cancelTimer = this.#clock.after(Math.max(1, leaseEnd - this.#clock.now()), () => {
-      this.#cancelTimer = undefined;
+    if (this.#timer?.at === leaseEnd || this.#stopped) return;
+    this.#timer?.cancel();
+    const cancel = this.#clock.after(Math.max(1, leaseEnd - this.#clock.now()), () => {
+      this.#timer = null;
       this.refresh();
     });
+    this.#timer = { at: leaseEnd, cancel };
   }
 }

@@ -53,6 +53,9 @@ export type RaftBrief = Pick<RaftStatus, 'id' | 'role' | 'term' | 'leader' | 'ti
 export type Refusal = 'not-leader' | 'transferring' | 'conf-pending' | 'nothing-received';
 export type Proposed = { ok: true; index: number; term: number } | { ok: false; why: Refusal };
 
+/** A heartbeat that comes so many ticks late is nothing yet. */
+const HEARTBEAT_LATE_TICKS = 2;
+
 const FROM_LEADER: ReadonlySet<Message['type']> = new Set(['append', 'heartbeat', 'snapshot']);
 
 export class Raft {
@@ -84,6 +87,23 @@ export class Raft {
         campaign(state, false);
       }
     }
+  }
+
+  /**
+   * With which tick from now on, at least the first, time itself may bring something about: those before it only count, and
+   * may be counted together, but before anything else happens. A follower counts each by itself once a heartbeat is missing,
+   * so that whoever calls tick() can tell its own pauses from a leader's silence.
+   */
+  ticksToNext(): number {
+    const { role, ticks, leaderSince, heartbeatElapsed, electionElapsed, electionDeadline, transfer, conf, options } = this.#state;
+    const { electionTicks, heartbeatTicks } = options;
+    if (role !== 'leader') {
+      if (conf.voters.length === 1) return 1;
+      return Math.max(1, Math.min(electionDeadline, heartbeatTicks + HEARTBEAT_LATE_TICKS) - electionElapsed);
+    }
+    const quorum = electionTicks - (ticks - Math.max(majorityHeardAt(this.#state), leaderSince));
+    const handOver = transfer === null ? Infinity : electionTicks - transfer.elapsed;
+    return Math.max(1, Math.min(heartbeatTicks - heartbeatElapsed, quorum, handOver));
   }
 
   /**

@@ -14,6 +14,9 @@ export class FakeClock {
   readonly #timers = new Set<Timer>();
   readonly #frozen = new Set<string>();
 
+  /** Hears of every timer that fires. */
+  onTimer: () => void = () => undefined;
+
   now(): number {
     return this.#now;
   }
@@ -49,6 +52,7 @@ export class FakeClock {
       if (next === undefined || next.at > end) break;
       this.#timers.delete(next);
       this.#now = Math.max(this.#now, next.at);
+      this.onTimer();
       next.work();
     }
     this.#now = end;
