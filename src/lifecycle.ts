@@ -35,16 +35,20 @@ export class Lifecycle {
     this.#running.add(promise);
   }
 
-  /** Repeats `work` with `ms` of rest between the end of one round and the start of the next. */
-  every(ms: number, what: string, work: () => Promise<void> | void): void {
+  /**
+   * Repeats `work` with about `ms` of rest between the end of one round and the start of the next.
+   * @param woken begins the next round at once; while `work` returns false none begins without it
+   */
+  every(ms: number, what: string, work: () => Promise<unknown> | unknown, woken: Bell = new Bell()): void {
     this.run(what, async (signal) => {
       while (!signal.aborted) {
+        let again: unknown = true;
         try {
-          await work();
+          again = await work();
         } catch (error) {
           if (!signal.aborted) this.#onError(error, what);
         }
-        await sleep(ms, signal);
+        await woken.wait(again === false ? Infinity : inStep(ms), signal);
       }
     });
   }
@@ -55,18 +59,35 @@ export class Lifecycle {
   }
 }
 
-/** Resolves after `ms`, or at once when `signal` aborts: the caller looks at the signal. */
+const STEP_MS = 500;
+
+/**
+ * About `ms`, such that all rests that are no shorter than half a second end at the same moments: each by itself would wake
+ * an idle process. No more than a quarter of a second less or more.
+ */
+export function inStep(ms: number, now: number = performance.now()): number {
+  return ms < STEP_MS ? ms : Math.round((now + ms) / STEP_MS) * STEP_MS - now;
+}
+
+/** Resolves after `ms` (Infinity: never by itself), or at once when `signal` aborts: the caller looks at the signal. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
+    restThen(resolve, ms, signal);
   });
+}
+
+/** @returns ends the rest at once. `done` is called once. */
+function restThen(done: () => void, ms: number, signal: AbortSignal | undefined): () => void {
+  const end = (): void => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', end);
+    done();
+  };
+  // setTimeout takes whole ms, drops what is beyond, and does not know Infinity.
+  const timer = ms === Infinity ? undefined : setTimeout(end, Math.ceil(ms));
+  signal?.addEventListener('abort', end, { once: true });
+  return end;
 }
 
 /** A wake-up call that is never lost: `wait` returns at once when `ring` came since the last `wait`. */
@@ -79,15 +100,15 @@ export class Bell {
     this.#waiter?.();
   }
 
+  /** @param ms Infinity: until it rings */
   async wait(ms: number, signal?: AbortSignal): Promise<void> {
     if (!this.#rung && !signal?.aborted) {
-      const cut = new AbortController();
-      this.#waiter = () => cut.abort();
-      const forward = (): void => cut.abort();
-      signal?.addEventListener('abort', forward, { once: true });
-      await sleep(ms, cut.signal);
-      signal?.removeEventListener('abort', forward);
-      this.#waiter = undefined;
+      await new Promise<void>((resolve) => {
+        this.#waiter = restThen(() => {
+          this.#waiter = undefined;
+          resolve();
+        }, ms, signal);
+      });
     }
     this.#rung = false;
   }

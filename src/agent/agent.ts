@@ -31,7 +31,7 @@ import type { OsUser } from '../engine/osuser.ts';
 import { FileLog } from '../consensus/log/file-log.ts';
 import { RaftStore } from '../consensus/raft-store.ts';
 import { agentDir, raftDir } from '../home.ts';
-import { Lifecycle, sleep } from '../lifecycle.ts';
+import { Bell, Lifecycle, sleep } from '../lifecycle.ts';
 import { EventLog } from '../observe/event-log.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
@@ -43,10 +43,6 @@ import { rotateLog } from '../observe/rotate.ts';
  * agents stops nobody's primary.
  */
 const TIMING = { tickMs: 50, heartbeatMs: 200, electionMs: 500 };
-/** A primary that has lost its lease is stopped within this and the time that its stop takes. */
-const LEASE_LOOK_MS = 100;
-/** While no member of this host lives by it. */
-const IDLE_LOOK_MS = 1_000;
 const BULLETIN_EVERY_MS = 2_000;
 const UPKEEP_EVERY_MS = 5_000;
 /** Between tries to hear from a majority. */
@@ -92,6 +88,10 @@ export class Agent {
   readonly #standing: Standing;
   readonly #reporter: Reporter;
   readonly #bulletin: Bulletin;
+  /** Rings when the lease begins; while it is renewed in time its watch sleeps. */
+  readonly #leaseBell = new Bell();
+  /** Ring when the leadership changes. */
+  readonly #leaderBells: Bell[] = [];
   #server: RpcServer | null = null;
   #unwatch: () => void = () => undefined;
 
@@ -152,7 +152,7 @@ export class Agent {
     });
     this.archivers = new HostArchivers({ home, cluster: config.cluster, host: config.host, view: this.view, tell, log });
     this.decider = new Decider({ store, view: this.view, exclusiveShare: (group) => this.volumes.exclusiveShare(group), site: (group) => this.keeper.viewOf(group), tell, log: this.log, now: this.now });
-    this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), archives: () => this.archivers.reports(), leases: () => this.members.leases, send: (id, request) => this.#report(id, request), now: this.now, log: this.log });
+    this.#reporter = new Reporter({ host: this.config.host, reports: () => this.members.reports(), archives: () => this.archivers.reports(), leases: () => this.members.leases, send: (id, request) => this.#report(id, request), onTaken: () => this.#taken(), now: this.now, log: this.log });
     transport.handle({
       report: (request) => this.#takeReport(request),
       reportAnswered: (id, known) => this.#reporter.answered(id, known),
@@ -187,15 +187,14 @@ export class Agent {
     });
     this.#life.run('watching the lease', async (signal) => {
       while (!signal.aborted) {
-        this.members.watchLease();
-        await sleep(this.members.leases ? LEASE_LOOK_MS : IDLE_LOOK_MS, signal);
+        await this.#leaseBell.wait(this.members.watchLease(), signal);
       }
     });
-    this.#life.every(BULLETIN_EVERY_MS, 'telling the status', () => this.#asLeader(async () => this.#bulletin.publish(await currentStatus(this))));
+    this.#everyAsLeader(BULLETIN_EVERY_MS, 'telling the status', async () => this.#bulletin.publish(await currentStatus(this)));
     this.#life.every(UPKEEP_EVERY_MS, 'looking after the members', () => this.members.lookAfter());
-    this.#life.every(SPACE_EVERY_MS, 'watching volumes', () => this.#asLeader(() => this.volumes.watch()));
-    this.#life.every(SHARE_WAL_EVERY_MS, 'sharing WAL', () => this.#asLeader(() => this.#shareWal()));
-    this.#life.every(VOTERS_EVERY_MS, 'settling the voters', () => this.#asLeader(() => settleVoters(this.store, this.view, (host) => this.enrolment.forget(host))));
+    this.#everyAsLeader(SPACE_EVERY_MS, 'watching volumes', () => this.volumes.watch());
+    this.#everyAsLeader(SHARE_WAL_EVERY_MS, 'sharing WAL', () => this.#shareWal());
+    this.#everyAsLeader(VOTERS_EVERY_MS, 'settling the voters', () => settleVoters(this.store, this.view, (host) => this.enrolment.forget(host)));
     return this.#server.port;
   }
 
@@ -262,6 +261,8 @@ export class Agent {
 
   #changed(): void {
     this.decider?.soon();
+    this.keeper?.look();
+    this.#leaseBell.ring();
     this.#standing.changed(this.#life);
     this.archivers?.look();
     this.#life.run('following the documents', () => this.members.update());
@@ -271,6 +272,12 @@ export class Agent {
     const { self, leader } = this.store.leadership();
     if (self) this.#reporter.answered(id, this.#takeReport(request));
     else if (leader !== null) this.transport.report(leader, id, request);
+  }
+
+  /** The lease is renewed, or begins: then its end is to be watched. */
+  #taken(): void {
+    this.members.watchLease();
+    this.#leaseBell.ring();
   }
 
   #takeReport(request: ReportRequest): boolean {
@@ -284,11 +291,19 @@ export class Agent {
     this.log.info({ leader, term }, self ? 'this agent leads' : leader === null ? 'no agent leads' : 'another agent leads');
     this.decider.forget();
     this.keeper.forget();
+    for (const bell of this.#leaderBells) bell.ring();
     this.#reporter.soon();
   }
 
-  async #asLeader(work: () => Promise<void>): Promise<void> {
-    if (this.isDecider) await work();
+  /** Repeats `work` while this agent leads. */
+  #everyAsLeader(ms: number, what: string, work: () => Promise<void>): void {
+    const bell = new Bell();
+    this.#leaderBells.push(bell);
+    this.#life.every(ms, what, async () => {
+      if (!this.isDecider) return false;
+      await work();
+      return true;
+    }, bell);
   }
 
   async #shareWal(): Promise<void> {

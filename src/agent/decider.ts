@@ -7,11 +7,12 @@ import type { ClusterView } from './documents.ts';
 import type { ReportRequest } from './reporter.ts';
 import { PgorbitError } from '../errors.ts';
 import { FRESH_MS, type DecisionInput, type Seen, type Timers } from '../group/decide/context.ts';
+import { newsOf } from '../group/news.ts';
 import { decideGroup } from '../group/decide/decide.ts';
 import { acceptRequest } from '../group/decide/request.ts';
 import type { SiteView } from '../group/decide/site-view.ts';
 import type { ArchiveReport, ClusterSpec, GroupRecord, GroupSpec, OperateRequest } from '../group/model.ts';
-import { Bell, type Lifecycle } from '../lifecycle.ts';
+import { Bell, inStep, type Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { groupKey, type StateStore } from '../state/store.ts';
@@ -72,7 +73,8 @@ export class Decider {
     life.run('deciding', async (signal) => {
       while (!signal.aborted) {
         if (this.#options.store.leadership().self) await this.#round();
-        await this.#bell.wait(ROUND_MS, signal);
+        // forget() rings when this agent comes to lead.
+        await this.#bell.wait(this.#options.store.leadership().self ? inStep(ROUND_MS) : Infinity, signal);
       }
     });
   }
@@ -101,7 +103,8 @@ export class Decider {
     let news = false;
     for (const report of request.reports) {
       const seen = this.#seen.get(report.group) ?? {};
-      news ||= JSON.stringify(seen[report.member]?.report) !== JSON.stringify(report);
+      const before = seen[report.member]?.report;
+      news ||= before === undefined || newsOf(before) !== newsOf(report);
       seen[report.member] = { report, at };
       this.#seen.set(report.group, seen);
     }

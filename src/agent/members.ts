@@ -138,19 +138,31 @@ export class HostMembers {
     for (const { runner } of this.#running.values()) runner.look();
   }
 
-  /** Looks at the lease: members act on its end at once, not at their next round. */
-  watchLease(): void {
+  /**
+   * Looks at the lease: members act on its end at once, not at their next round.
+   * @returns after how many ms it may have ended; Infinity: there is none, or nobody who lives by it.
+   */
+  watchLease(): number {
+    let left = Infinity;
     for (const running of this.#running.values()) {
-      const leased = this.#leased(running.place.group);
+      const leftHere = this.#leaseLeft(running.place.group);
+      const leased = leftHere > 0;
+      if (leased) left = Math.min(left, leftHere);
       if (leased === running.leased) continue;
       running.leased = leased;
       running.runner.look();
     }
+    return left;
   }
 
   #leased(group: string): boolean {
+    return this.#leaseLeft(group) > 0;
+  }
+
+  /** ms; not above 0: it is over. */
+  #leaseLeft(group: string): number {
     const spec = this.#options.view.cluster?.document.spec.groups[group];
-    return spec !== undefined && this.#options.takenMsAgo() < leaseMs(spec);
+    return spec === undefined ? 0 : leaseMs(spec) - this.#options.takenMsAgo();
   }
 
   /** Brings runners in line with the documents; calls queue up. */

@@ -1,6 +1,6 @@
 /** Brings this host's reports to the deciding agent: at once when something changed, else every second. */
 import { identify } from '../engine/proc.ts';
-import { Bell, sleep, type Lifecycle } from '../lifecycle.ts';
+import { Bell, inStep, sleep, type Lifecycle } from '../lifecycle.ts';
 import type { ArchiveReport, MemberReport } from '../group/model.ts';
 import type { Log } from '../observe/log.ts';
 
@@ -38,6 +38,8 @@ export interface ReporterOptions {
   /** ms, monotonic */
   now: () => number;
   log: Log;
+  /** An agent that led has taken a report. */
+  onTaken?: () => void;
 }
 
 export class Reporter {
@@ -59,7 +61,7 @@ export class Reporter {
       this.#since = this.#options.now();
       while (!signal.aborted) {
         this.#once();
-        await this.#bell.wait(this.#options.leases() ? LEASED_MS : HEARTBEAT_MS, signal);
+        await this.#bell.wait(this.#options.leases() ? LEASED_MS : inStep(HEARTBEAT_MS), signal);
         if (!this.#refused) continue;
         this.#refused = false;
         await sleep(REFUSED_MS, signal);
@@ -79,6 +81,7 @@ export class Reporter {
       this.#takenAt = Math.max(this.#takenAt, sent?.at ?? -Infinity);
       if (this.#silent) this.#options.log.info({}, 'the deciding agent answers again');
       this.#silent = false;
+      this.#options.onTaken?.();
     } else {
       this.#refused = true;
       this.#bell.ring();

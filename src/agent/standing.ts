@@ -14,7 +14,7 @@ import type { CertificateRequest } from './identity/request.ts';
 import { leaderless } from './leader.ts';
 import { PgorbitError } from '../errors.ts';
 import { writeDurably } from '../durable.ts';
-import type { Lifecycle } from '../lifecycle.ts';
+import { Bell, type Lifecycle } from '../lifecycle.ts';
 import type { Log } from '../observe/log.ts';
 import type { StateStore } from '../state/store.ts';
 
@@ -40,6 +40,8 @@ export class Standing {
   readonly #self: AgentAddress;
   #view: ClusterView | null = null;
   #enrolment: Enrolment | null = null;
+  /** Rings when the documents changed. */
+  readonly #news = new Bell();
   /** One file after the other: the last one written is the newest. */
   #writing: Promise<void> = Promise.resolve();
 
@@ -56,7 +58,7 @@ export class Standing {
   start(life: Lifecycle, view: ClusterView, enrolment: Enrolment): void {
     this.#view = view;
     this.#enrolment = enrolment;
-    life.every(ANNOUNCE_EVERY_MS, 'saying where this agent is', () => this.#announce(life.signal));
+    life.every(ANNOUNCE_EVERY_MS, 'saying where this agent is', () => this.#announce(life.signal), this.#news);
     life.every(LOOK_AT_CERTIFICATE_MS, 'looking at the certificate', async () => {
       if (leftMs(this.credentials.identity.cert, Date.now()) < RENEW_MS) await this.renew();
     });
@@ -67,6 +69,7 @@ export class Standing {
   changed(life: Lifecycle): void {
     const view = this.#view;
     if (view === null) return;
+    this.#news.ring();
     const before = this.directory.list();
     this.directory.update(view.agents, view.cluster === null ? null : Object.keys(view.cluster.document.spec.hosts), this.#self);
     const agents = this.directory.list();
@@ -96,23 +99,30 @@ export class Standing {
     return this.directory.clientOf(leader).call('POST /v1/certificate', { request });
   }
 
-  /** Until the document says it: the leader may be any of those that are known, and may not know this host yet. */
-  async #announce(signal: AbortSignal): Promise<void> {
+  /**
+   * Until the document says it: the leader may be any of those that are known, and may not know this host yet.
+   * @returns false: it says it.
+   */
+  async #announce(signal: AbortSignal): Promise<boolean> {
     const { host, address, port } = this.#self;
     const known = this.#view?.agents?.[host];
-    if (known?.address === address && known.port === port) return;
+    if (known?.address === address && known.port === port) return false;
     const { self, leader } = this.#options.store.leadership();
-    if (self) return void (await this.#enrolment?.announce(host, { address, port }));
+    if (self) {
+      await this.#enrolment?.announce(host, { address, port });
+      return true;
+    }
     const others = this.directory.list().map((agent) => agent.host).filter((other) => other !== host);
     for (const other of leader !== null && others.includes(leader) ? [leader] : others) {
       try {
         await this.directory.clientOf(other).call('POST /v1/announce', { address, port }, { signal });
-        return;
+        return true;
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) return true;
         // It does not lead, or is not there: the next one is asked, and all of them again in a second.
         if (!(error instanceof PgorbitError)) throw error;
       }
     }
+    return true;
   }
 }

@@ -10,7 +10,7 @@ import { makeKey, makeRequest } from '../identity/request.ts';
 import { isSilence, PeerLine } from './peer-line.ts';
 import type { Seen } from '../../group/decide/context.ts';
 import type { SiteView } from '../../group/decide/site-view.ts';
-import { Bell, sleep, type Lifecycle } from '../../lifecycle.ts';
+import { Bell, type Lifecycle } from '../../lifecycle.ts';
 import type { EventDraft } from '../../observe/event.ts';
 import type { Log } from '../../observe/log.ts';
 import { groupAnswer, type SiteAnswer } from '../../site/answer.ts';
@@ -47,6 +47,7 @@ export class SiteKeeper {
   readonly line = new PeerLine();
   readonly #options: KeeperOptions;
   readonly #bell = new Bell();
+  readonly #decideBell = new Bell();
   #heard: Heard | null = null;
   #timers: Timers = {};
   /** What was said last of whether the other site answers. */
@@ -64,15 +65,28 @@ export class SiteKeeper {
       while (!signal.aborted) {
         const site = view.site?.document;
         if (site !== undefined && store.leadership().self) await this.#poll(site, signal);
-        await this.#bell.wait(this.#busy() ? BUSY_POLL_MS : POLL_MS, signal);
+        await this.#bell.wait(this.#rest(POLL_MS), signal);
       }
     });
     life.run('deciding about the site', async (signal) => {
       while (!signal.aborted) {
         if (view.site !== null && store.leadership().self) await this.#decide();
-        await sleep(this.#busy() ? BUSY_POLL_MS : DECIDE_MS, signal);
+        await this.#decideBell.wait(this.#rest(DECIDE_MS), signal);
       }
     });
+  }
+
+  /** Documents or the leadership changed: there may be something to do where there was nothing. */
+  look(): void {
+    this.#bell.ring();
+    this.#decideBell.ring();
+  }
+
+  /** ms; without another site, or in an agent that does not lead, there is nothing to do until look(). */
+  #rest(ms: number): number {
+    const { store, view } = this.#options;
+    if (view.site === null || !store.leadership().self) return Infinity;
+    return this.#busy() ? BUSY_POLL_MS : ms;
   }
 
   /** Another agent leads, or this one anew: what was heard before says nothing. */
@@ -80,7 +94,7 @@ export class SiteKeeper {
     this.#heard = null;
     this.#timers = {};
     this.#silent = null;
-    this.#bell.ring();
+    this.look();
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 /** A member that stores WAL alone, run by the loop: its logger process. */
-import { sleep } from '../../lifecycle.ts';
+import { inStep, sleep } from '../../lifecycle.ts';
 import { backOff, MemberLoop, WAITING_MS, type Rest } from '../member/loop.ts';
 import type { Orders } from '../member/member.ts';
 import type { Place } from '../member/place.ts';
@@ -91,7 +91,7 @@ export class LoggerRunner extends MemberLoop<Facts, Doing> {
       this.error = null;
       this.#waitingSince = null;
       if (member.orders.goal.kind === 'follow') await member.settle();
-      return IDLE_MS;
+      return inStep(IDLE_MS);
     }
     // A full disk is for a person to hear of. The rest passes as a rule, an upstream that is not up yet, say: it is shown.
     if (upstream?.state === 'disk-full' && upstream.error !== null) this.complain(upstream.error);

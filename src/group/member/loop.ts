@@ -7,6 +7,7 @@ import { Bell, sleep, type Lifecycle } from '../../lifecycle.ts';
 import type { EventDraft } from '../../observe/event.ts';
 import type { Log } from '../../observe/log.ts';
 import type { MemberReport } from '../model.ts';
+import { newsOf } from '../news.ts';
 import type { Orders } from './member.ts';
 import type { Place } from './place.ts';
 
@@ -107,7 +108,7 @@ export abstract class MemberLoop<F, S extends { do: string }> {
   /** Publishes when the report says something new. */
   protected tell(): void {
     const report = this.report();
-    const text = JSON.stringify(report);
+    const text = newsOf(report);
     if (text === this.#published) return;
     this.#published = text;
     this.#publish(report);

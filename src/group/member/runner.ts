@@ -1,4 +1,5 @@
 /** A member that holds data, run by the loop: its postgres. */
+import { inStep } from '../../lifecycle.ts';
 import type { Goal, MemberReport } from '../model.ts';
 import { MemberLoop, WAITING_MS, type Rest } from './loop.ts';
 import { Member, type MemberEnvironment, type Orders } from './member.ts';
@@ -75,7 +76,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
     if (goal.kind !== 'primary') return IDLE_MS;
     const now = performance.now();
     if (goal.change !== this.#asks.change) this.#asks = { change: goal.change, since: now };
-    return restAsPrimary(goal, member.observation?.followers.length ?? 0, now - this.#asks.since);
+    return inStep(restAsPrimary(goal, member.observation?.followers.length ?? 0, now - this.#asks.since));
   }
 
   protected release(): Promise<void> {
