@@ -68,3 +68,23 @@ export async function exists(path: string): Promise<boolean> {
     throw error;
   }
 }
+
+/** Younger than this a file may change again without another time: the file system's clock is coarse. ms */
+const RACY_MS = 1_000;
+
+/** What was read of files that change seldom, read again only when the file is another one or was changed. */
+export class KeptReads {
+  readonly #kept = new Map<string, { key: string; value: unknown }>();
+
+  /** @param read what there is to know of `file`, whether it is there or not */
+  async of<T>(file: string, read: () => Promise<T>): Promise<T> {
+    const found = await stat(file, { bigint: true }).catch(() => null);
+    const known = this.#kept.get(file);
+    const key = found === null ? '' : `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
+    if (found !== null && known?.key === key) return known.value as T;
+    this.#kept.delete(file);
+    const value = await read();
+    if (found !== null && Date.now() - Number(found.ctimeMs) > RACY_MS) this.#kept.set(file, { key, value });
+    return value;
+  }
+}

@@ -92,6 +92,8 @@ export class Agent {
   readonly #leaseBell = new Bell();
   /** Ring when the leadership changes. */
   readonly #leaderBells: Bell[] = [];
+  /** As it was told last. */
+  #leader: string | null = null;
   #server: RpcServer | null = null;
   #unwatch: () => void = () => undefined;
 
@@ -157,6 +159,9 @@ export class Agent {
       report: (request) => this.#takeReport(request),
       reportAnswered: (id, known) => this.#reporter.answered(id, known),
       connected: () => this.#reporter.soon(),
+      leaving: (host) => {
+        if (host === this.#leader) this.#reporter.along();
+      },
       status: (document) => this.#life.run('showing the status', () => this.#bulletin.take(document)),
     });
     this.#bulletin = new Bulletin({ owner: options.user, members: this.members, events, announce: (document) => transport.announce(document), log, now: this.now });
@@ -289,6 +294,7 @@ export class Agent {
   /** A new leader is told everything at once. */
   #led({ leader, self, term }: Leadership): void {
     this.log.info({ leader, term }, self ? 'this agent leads' : leader === null ? 'no agent leads' : 'another agent leads');
+    this.#leader = leader;
     this.decider.forget();
     this.keeper.forget();
     for (const bell of this.#leaderBells) bell.ring();

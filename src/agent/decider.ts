@@ -54,7 +54,10 @@ function isOvertaken(request: ReportRequest, last: Heard, now: number): boolean 
 export class Decider {
   readonly #options: DeciderOptions;
   readonly #bell = new Bell();
+  /** What was reported last of each group's members. */
   readonly #seen = new Map<string, Record<string, Seen>>();
+  /** The same, by group and member, as newsOf() has it. */
+  readonly #said = new Map<string, string>();
   readonly #timers = new Map<string, Timers>();
   /** What was said last of each group's archiver, by the host that says it. */
   readonly #archives = new Map<string, Map<string, { report: ArchiveReport; at: number }>>();
@@ -87,6 +90,7 @@ export class Decider {
   forget(): void {
     this.#ledSince = this.#options.now();
     this.#seen.clear();
+    this.#said.clear();
     this.#timers.clear();
     this.#archives.clear();
     this.#settled.clear();
@@ -103,8 +107,10 @@ export class Decider {
     let news = false;
     for (const report of request.reports) {
       const seen = this.#seen.get(report.group) ?? {};
-      const before = seen[report.member]?.report;
-      news ||= before === undefined || newsOf(before) !== newsOf(report);
+      const said = `${report.group}/${report.member}`;
+      const text = newsOf(report);
+      news ||= this.#said.get(said) !== text;
+      this.#said.set(said, text);
       seen[report.member] = { report, at };
       this.#seen.set(report.group, seen);
     }

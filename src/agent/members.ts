@@ -221,7 +221,7 @@ export class HostMembers {
       runner = new PartedRunner(place, parted.owner, orders, onReport);
     } else if (member.role === 'logger') {
       const logger = new LoggerRunner(place, environment, orders, onReport);
-      upkeep = () => holdWal(logger);
+      upkeep = holdWal(logger);
       runner = logger;
     } else {
       const postgres = new MemberRunner(place, environment, orders, onReport);

@@ -11,12 +11,14 @@ interface Fixture {
   sent: { id: number; request: ReportRequest }[];
   warned: string[];
   now: number;
+  /** A member here needs the lease. */
+  leases: boolean;
 }
 
 function reporting(): Fixture {
-  const fixture: Fixture = { sent: [], warned: [], now: 0, reporter: undefined as never };
+  const fixture: Fixture = { sent: [], warned: [], now: 0, leases: false, reporter: undefined as never };
   fixture.reporter = new Reporter({
-    host: 'h1', reports: () => [], leases: () => false, send: (id, request) => void fixture.sent.push({ id, request }), now: () => fixture.now,
+    host: 'h1', reports: () => [], leases: () => fixture.leases, send: (id, request) => void fixture.sent.push({ id, request }), now: () => fixture.now,
     log: { ...silentLog(), warn: (_fields, message) => void fixture.warned.push(message), info: (_fields, message) => void fixture.warned.push(message) },
   });
   life = new Lifecycle((error) => {
@@ -70,4 +72,19 @@ it('says once that nobody takes its reports, and that somebody does again', asyn
   expect(fixture.warned).toEqual(['the deciding agent does not take reports, or there is none']);
   fixture.reporter.answered(last, true);
   expect(fixture.warned[1]).toBe('the deciding agent answers again');
+});
+
+it('reports along with what leaves for the leader when a report would be due soon, but not where a lease depends on it', () => {
+  const fixture = reporting();
+  fixture.now = 600;
+  fixture.reporter.along();
+  expect(fixture.sent).toHaveLength(1);
+  fixture.now = 800;
+  fixture.leases = true;
+  fixture.reporter.along();
+  expect(fixture.sent).toHaveLength(1);
+  fixture.leases = false;
+  fixture.reporter.along();
+  fixture.reporter.along();
+  expect(fixture.sent.map(({ id }) => id)).toEqual([1, 2]);
 });

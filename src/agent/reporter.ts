@@ -1,10 +1,12 @@
 /** Brings this host's reports to the deciding agent: at once when something changed, else every second. */
 import { identify } from '../engine/proc.ts';
-import { Bell, inStep, sleep, type Lifecycle } from '../lifecycle.ts';
+import { Bell, sleep, type Lifecycle } from '../lifecycle.ts';
 import type { ArchiveReport, MemberReport } from '../group/model.ts';
 import type { Log } from '../observe/log.ts';
 
 const HEARTBEAT_MS = 1_000;
+/** From this age of the last one on a report goes along with what leaves for the leader in any case. */
+const ALONG_MS = 700;
 /** While a primary here lives by the lease, which a report that is taken renews. */
 const LEASED_MS = 400;
 /** After a report that its receiver did not take: it has only just been elected, or no longer leads. */
@@ -51,6 +53,8 @@ export class Reporter {
   #since = -Infinity;
   #silent = false;
   #refused = false;
+  #news = false;
+  #sentAt = -Infinity;
 
   constructor(options: ReporterOptions) {
     this.#options = options;
@@ -60,8 +64,8 @@ export class Reporter {
     life.run('reporting', async (signal) => {
       this.#since = this.#options.now();
       while (!signal.aborted) {
-        this.#once();
-        await this.#bell.wait(this.#options.leases() ? LEASED_MS : inStep(HEARTBEAT_MS), signal);
+        if (this.#news || this.#due() <= 0) this.#once();
+        await this.#bell.wait(this.#due(), signal);
         if (!this.#refused) continue;
         this.#refused = false;
         await sleep(REFUSED_MS, signal);
@@ -70,7 +74,18 @@ export class Reporter {
   }
 
   soon(): void {
+    this.#news = true;
     this.#bell.ring();
+  }
+
+  /** Something leaves for the agent that leads. A report on which no lease depends goes with it if it were to go soon. */
+  along(): void {
+    if (!this.#options.leases() && this.#options.now() - this.#sentAt >= ALONG_MS) this.#once();
+  }
+
+  /** After how many ms the next report is due. */
+  #due(): number {
+    return this.#sentAt + (this.#options.leases() ? LEASED_MS : HEARTBEAT_MS) - this.#options.now();
   }
 
   /** @param known the receiver led, and has taken this report. */
@@ -84,7 +99,7 @@ export class Reporter {
       this.#options.onTaken?.();
     } else {
       this.#refused = true;
-      this.#bell.ring();
+      this.soon();
     }
   }
 
@@ -96,8 +111,10 @@ export class Reporter {
   #once(): void {
     const { now, host, reports, archives, send, log } = this.#options;
     const said = archives?.() ?? [];
+    this.#news = false;
+    this.#sentAt = now();
     this.#id += 1;
-    this.#open.push({ id: this.#id, at: now() });
+    this.#open.push({ id: this.#id, at: this.#sentAt });
     if (this.#open.length > OPEN_AT_MOST) this.#open.shift();
     send(this.#id, { host, pid: process.pid, started: STARTED, number: this.#id, reports: reports(), ...(said.length === 0 ? {} : { archives: said }) });
     // The decider may be away for a while: that is logged once, and said again when it is back.

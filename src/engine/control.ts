@@ -119,13 +119,15 @@ export function parseControlFile(bytes: Buffer, name: string): ControlData {
   };
 }
 
+export const controlFile = (dataDir: string): string => join(dataDir, 'global', 'pg_control');
+
 /**
  * Reads pg_control of a data directory whose server may be running. The server overwrites the file in place, so a
  * read beside a write may see half of each: a wrong checksum is looked at again, as get_controlfile() does.
  * Throws `postgres-failed`.
  */
 export async function readControlFile(dataDir: string): Promise<ControlData> {
-  const file = join(dataDir, 'global', 'pg_control');
+  const file = controlFile(dataDir);
   for (let left = 10; ; left--) {
     const bytes = await readFile(file).catch((error: unknown) => {
       if (errnoOf(error) !== 'ENOENT') throw error;

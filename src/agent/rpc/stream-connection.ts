@@ -20,8 +20,8 @@ export interface ConnectionOptions {
   outbox: Outbox;
   /** ms, monotonic */
   now: () => number;
-  /** Must not throw. */
-  onItem: (item: Item) => void;
+  /** Must not throw. `alone`: nothing else came with it. */
+  onItem: (item: Item, alone: boolean) => void;
 }
 
 export class StreamConnection {
@@ -106,7 +106,8 @@ export class StreamConnection {
     this.#heard = true;
     try {
       for (const frame of this.#reader.push(chunk)) {
-        for (const item of itemsIn(frame, this.#options.peer)) this.#options.onItem(item);
+        const items = itemsIn(frame, this.#options.peer);
+        for (const item of items) this.#options.onItem(item, items.length === 1);
       }
     } catch (error) {
       this.close(`it makes no sense: ${(error as Error).message}`);

@@ -82,6 +82,8 @@ interface Node {
   reports: ReportRequest[];
   answers: [number, boolean][];
   leads: boolean;
+  /** Something leaves for the peer. */
+  leaving: (peer: string) => void;
   told: EventEmitter;
   /** What was logged. */
   log: { fields: Record<string, unknown>; message: string }[];
@@ -98,7 +100,7 @@ async function node(self: string, peers: Record<string, number>, options: { port
     peers: Object.entries(peers).map(([host, port]) => ({ host, address: '127.0.0.1', port })),
   });
   const made: Node = {
-    streams, received: [], reports: [], answers: [], leads: true, told: new EventEmitter(), log: lines,
+    streams, received: [], reports: [], answers: [], leads: true, leaving: () => undefined, told: new EventEmitter(), log: lines,
     server: await startRpcServer({ address: '127.0.0.1', port: options.port ?? 0, identity: identities[self]!, handlers: {}, accept: (caller, upgraded) => streams.accept(caller, upgraded), log }),
     stop: async () => {
       await streams.stop();
@@ -114,6 +116,7 @@ async function node(self: string, peers: Record<string, number>, options: { port
     reportAnswered: (id, known) => made.answers.push([id, known]),
     status: () => undefined,
     connected: () => undefined,
+    leaving: (peer) => made.leaving(peer),
   });
   onTestFinished(() => made.stop());
   return made;
@@ -168,6 +171,24 @@ it('brings reports and the answers to them, and only the newest of those that wa
   h1.leads = false;
   h2.streams.report('h1', 3, report(3));
   await until(() => expect(h2.answers.at(-1)).toEqual([3, false]));
+});
+
+it('answers a report that came along with something else along with something else', async () => {
+  const { h1, h2 } = await agents();
+  await both(h1, h2);
+  const report: ReportRequest = { host: 'h2', pid: 1, started: 1, number: 1, reports: [] };
+  h2.leaving = (peer) => h2.streams.report(peer, 1, report);
+  h2.streams.send('h1', { n: 1 });
+  await until(() => expect(h1.received).toHaveLength(1));
+  expect(h1.reports).toEqual([report]);
+  h2.leaving = () => undefined;
+  await new Promise((resolve) => {
+    setTimeout(resolve, 50);
+  });
+  expect(h2.answers).toEqual([]);
+  h1.streams.send('h2', { n: 2 });
+  await until(() => expect(h2.received).toHaveLength(1));
+  expect(h2.answers).toEqual([[1, true]]);
 });
 
 it('is there again when the connection was cut in the middle of a frame, and keeps nothing of the torn frame', async () => {

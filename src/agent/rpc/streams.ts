@@ -45,6 +45,8 @@ export interface StreamHandlers {
   status: (document: StatusDocument) => void;
   reportAnswered: (id: number, known: boolean) => void;
   connected: (peer: string) => void;
+  /** Something leaves for the peer: what may wait a little can go with it. */
+  leaving: (peer: string) => void;
 }
 
 interface Peer {
@@ -61,7 +63,7 @@ export class AgentStreams implements RaftTransport {
   #context: SecureContext;
   readonly #life: Lifecycle;
   #started = false;
-  #handlers: StreamHandlers = { report: () => false, status: () => undefined, reportAnswered: () => undefined, connected: () => undefined };
+  #handlers: StreamHandlers = { report: () => false, status: () => undefined, reportAnswered: () => undefined, connected: () => undefined, leaving: () => undefined };
   #onRaft: (from: string, message: unknown) => void = () => undefined;
 
   constructor(options: StreamsOptions) {
@@ -131,6 +133,7 @@ export class AgentStreams implements RaftTransport {
     const peer = this.#peers.get(to);
     if (peer === undefined) return;
     peer.outbox.raft(message, this.#options.now());
+    this.#guarded(() => this.#handlers.leaving(to));
     peer.connection?.flush();
   }
 
@@ -219,7 +222,7 @@ export class AgentStreams implements RaftTransport {
     const { host } = peer.target;
     peer.outbox.reconnected();
     const connection = new StreamConnection({
-      peer: host, ...upgraded, outbox: peer.outbox, now, onItem: (item) => this.#take(peer, item),
+      peer: host, ...upgraded, outbox: peer.outbox, now, onItem: (item, alone) => this.#take(peer, item, alone),
     });
     const before = peer.connection;
     peer.connection = connection;
@@ -237,7 +240,7 @@ export class AgentStreams implements RaftTransport {
     return connection;
   }
 
-  #take({ target, outbox }: Peer, item: Item): void {
+  #take({ target, outbox }: Peer, item: Item, alone: boolean): void {
     switch (item.kind) {
       case 'raft': return this.#guarded(() => this.#onRaft(target.host, item.message));
       case 'report-ack': return this.#guarded(() => this.#handlers.reportAnswered(item.id, item.known));
@@ -247,7 +250,8 @@ export class AgentStreams implements RaftTransport {
           known = this.#handlers.report(item.request);
         });
         outbox.ack(item.id, known, this.#options.now());
-        this.#peers.get(target.host)?.connection?.flush();
+        // Nobody hurries for the answer to a report that only went along: it leaves with the next heartbeat.
+        if (alone || !known) this.#peers.get(target.host)?.connection?.flush();
         return;
       }
       case 'status': return this.#guarded(() => this.#handlers.status(item.document));

@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exists, writeDurably } from '../../durable.ts';
+import { exists, KeptReads, writeDurably } from '../../durable.ts';
 import { openCgroup } from '../../engine/cgroup.ts';
 import { giveTo } from '../../engine/osuser.ts';
 import { reach } from '../../engine/reach.ts';
@@ -14,8 +14,8 @@ import { LoggerClient } from '../../wal/logger/client.ts';
 import type { LoggerStatus } from '../../wal/logger/logger.ts';
 import type { LoggerFile } from '../../wal/logger/main.ts';
 import type { MemberEnvironment, Orders } from '../member/member.ts';
-import { holdingOf, type Place } from '../member/place.ts';
-import { readRuntime, writeRuntime } from '../member/runtime.ts';
+import { holdingOf, markerFile, type Place } from '../member/place.ts';
+import { readRuntime, runtimeFile, writeRuntime } from '../member/runtime.ts';
 import { asides } from '../member/steps/clear.ts';
 import type { MemberReport } from '../model.ts';
 import { dropAside, removeFolders, setAside } from '../member/steps/clear.ts';
@@ -43,6 +43,7 @@ export class LoggerMember {
   stopping = false;
   readonly #client: LoggerClient;
   readonly #quick: LoggerClient;
+  readonly #kept = new KeptReads();
   #users: Record<string, string> | null = null;
   /** The configuration that the process runs with. */
   #running: LoggerFile | null = null;
@@ -82,10 +83,10 @@ export class LoggerMember {
   async facts(): Promise<Facts> {
     const { place, orders } = this;
     await this.adopt();
-    const holding = await holdingOf(place);
+    const holding = await this.#kept.of(markerFile(place), () => holdingOf(place));
     const data = holding.kind === 'data' ? { incarnation: holding.marker.incarnation, empty: !(await exists(join(place.dataDir, 'state'))) } : null;
     const process = await this.#look();
-    const runtime = await readRuntime(place.homeDir);
+    const runtime = await this.#kept.of(runtimeFile(place.homeDir), () => readRuntime(place.homeDir));
     const upstream = this.status?.upstream ?? null;
     return {
       data,

@@ -6,8 +6,8 @@ import { access, chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCgroup } from '../../engine/cgroup.ts';
 import { CONFIG_FILE, stripAutoConf, writeConfig } from '../../engine/config.ts';
-import { readControlFile } from '../../engine/control.ts';
-import { readText } from '../../durable.ts';
+import { controlFile, readControlFile } from '../../engine/control.ts';
+import { KeptReads, readText } from '../../durable.ts';
 import { replaceFile, replaceIfDifferent } from '../../engine/files.ts';
 import type { Engine } from '../../engine/find.ts';
 import { renderHba } from '../../engine/hba.ts';
@@ -29,10 +29,10 @@ import { accountsExist } from './accounts.ts';
 import { configurationOf } from './configuration.ts';
 import type { Facts } from './next-step.ts';
 import { observe, pendingRestart, type Observation } from './observe.ts';
-import { readPromise } from './promises.ts';
-import { holdingOf, type Place } from './place.ts';
+import { promiseFile, readPromise } from './promises.ts';
+import { holdingOf, markerFile, type Place } from './place.ts';
 import { restoreCommand, writeRestoreScript } from './restore.ts';
-import { processKey, readPromotionAsked, readRuntime, writePromotionAsked, writeRuntime } from './runtime.ts';
+import { processKey, readPromotionAsked, readRuntime, runtimeFile, writePromotionAsked, writeRuntime } from './runtime.ts';
 import { sameSlots } from './slots.ts';
 import { slotName } from '../decide/goals.ts';
 import { asides } from './steps/clear.ts';
@@ -103,6 +103,7 @@ export class Member {
   /** The record's `reloads` that is done; what was asked before this agent began is done by its first reload. */
   #reloadedFor = -1;
   #accounts = false;
+  readonly #kept = new KeptReads();
   #pending: { at: number; names: string[] } = { at: -Infinity, names: [] };
 
   constructor(place: Place, environment: MemberEnvironment, orders: Orders) {
@@ -135,28 +136,33 @@ export class Member {
   async facts(): Promise<Facts & { systemIdentifier: string | null }> {
     const { place } = this;
     await this.adopt();
-    const holding = await holdingOf(place);
+    const holding = await this.#kept.of(markerFile(place), () => holdingOf(place));
     const whole = holding.kind === 'data' && holding.marker.incarnation > 0 ? holding.marker : null;
     const process = await this.#look();
-    const runtime = await readRuntime(place.homeDir);
+    const [runtime, promise, fencedTerm, standbySignal, asked] = await Promise.all([
+      this.#kept.of(runtimeFile(place.homeDir), () => readRuntime(place.homeDir)),
+      this.#kept.of(promiseFile(place.homeDir), () => readPromise(place.homeDir)),
+      holding.kind === 'nothing' ? null : readFenced(place.dir),
+      exists(join(place.dataDir, 'standby.signal')),
+      this.postmaster === null ? null : readPromotionAsked(place.homeDir),
+    ]);
     const { goal } = this.orders;
     const observation = this.observation;
     const primary = observation?.inRecovery === false;
     if (primary && this.timelineBegin?.timeline !== observation.timeline) await this.#readTimelineBegin(observation.timeline);
-    const promise = await readPromise(place.homeDir);
     const stopped = process === 'none' && whole !== null ? await howItStopped(place.dataDir, goal.kind === 'stop', this.environment.log) : null;
     if (primary && !this.#accounts) this.#accounts = await accountsExist(this.sql(), this.environment.secrets);
     return {
       data: whole === null ? null : {
         incarnation: whole.incarnation,
         term: whole.term,
-        standbySignal: await exists(join(place.dataDir, 'standby.signal')),
+        standbySignal,
         cleanStop: stopped?.clean ?? null,
       },
       stoppedAt: stopped?.end ?? null,
       debris: holding.kind !== 'nothing' && whole === null,
       aside: goal.kind === 'remove' && (await asides(place)).length > 0,
-      fencedTerm: holding.kind === 'nothing' ? null : await readFenced(place.dir),
+      fencedTerm,
       process,
       inRecovery: observation?.inRecovery ?? null,
       startedFor: whole !== null && runtime.incarnation === whole.incarnation ? runtime.restarts : 0,
@@ -169,7 +175,7 @@ export class Member {
       promised: promise.position === null ? null : { term: promise.term, ...promise.position },
       current: this.environment.current(),
       leased: this.mayWrite(),
-      promotionAsked: this.postmaster !== null && (await readPromotionAsked(place.homeDir)) === processKey(this.postmaster.id),
+      promotionAsked: this.postmaster !== null && asked === processKey(this.postmaster.id),
       rewindFailed: this.rewindFailedFor === this.orders.record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,
     };
@@ -317,7 +323,7 @@ export class Member {
       restoreCommand: restoreCommand(this.#reached),
       quorum: orders.spec.commit === 'quorum',
       electable: Object.values(orders.spec.members).filter(({ role }) => role === 'primary' || role === 'replica').map(({ name }) => slotName(name)),
-      limits: standby ? (await readControlFile(place.dataDir)).limits : null,
+      limits: standby ? (await this.#kept.of(controlFile(place.dataDir), () => readControlFile(place.dataDir))).limits : null,
     });
   }
 

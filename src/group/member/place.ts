@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memberDir, volumeMemberDir } from '../../home.ts';
 import { PgorbitError } from '../../errors.ts';
-import { readMarker, type Marker } from '../../volume/marker.ts';
+import { MARKER_FILE, readMarker, type Marker } from '../../volume/marker.ts';
 
 export interface Place {
   cluster: string;
@@ -60,6 +60,9 @@ export function placeOf(input: PlaceInput): Place {
 
 /** What a folder that may be the member's holds: its own whole data, something half-made of this cluster's, or nothing. */
 export type Holding = { kind: 'nothing' } | { kind: 'debris' } | { kind: 'data'; marker: Marker };
+
+/** The file from which holdingOf() knows it, where there is one. */
+export const markerFile = (place: Pick<Place, 'dir'>): string => join(place.dir, MARKER_FILE);
 
 /**
  * A clone carries its source's marker until it is whole; a marker of another member of the group is therefore a

@@ -10,11 +10,11 @@ export interface PromiseFile {
   position: { timeline: number; lsn: string } | null;
 }
 
-const fileOf = (homeDir: string): string => join(homeDir, 'promised.json');
+export const promiseFile = (homeDir: string): string => join(homeDir, 'promised.json');
 
 /** @throws `state-corrupt`: to go on as if nothing had been promised could lose what others rely on. */
 export async function readPromise(homeDir: string): Promise<PromiseFile> {
-  const text = await readText(fileOf(homeDir));
+  const text = await readText(promiseFile(homeDir));
   if (text === null) return { term: 0, position: null };
   try {
     const { term, position } = JSON.parse(text) as PromiseFile;
@@ -22,9 +22,9 @@ export async function readPromise(homeDir: string): Promise<PromiseFile> {
   } catch {
     // Falls through: the file was written whole or not at all, so this is damage.
   }
-  throw new PgorbitError('state-corrupt', `${fileOf(homeDir)} is damaged: what this member has promised is not known`, { hint: 'remove the member and add it again' });
+  throw new PgorbitError('state-corrupt', `${promiseFile(homeDir)} is damaged: what this member has promised is not known`, { hint: 'remove the member and add it again' });
 }
 
 export async function savePromise(homeDir: string, promise: PromiseFile): Promise<void> {
-  await writeDurably(fileOf(homeDir), `${JSON.stringify(promise)}\n`);
+  await writeDurably(promiseFile(homeDir), `${JSON.stringify(promise)}\n`);
 }

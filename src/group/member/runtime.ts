@@ -11,12 +11,12 @@ export interface Runtime {
   incarnation: number;
 }
 
-const fileOf = (homeDir: string): string => join(homeDir, 'runtime.json');
+export const runtimeFile = (homeDir: string): string => join(homeDir, 'runtime.json');
 
 /** A file that is missing or torn means: never started. The worst that follows is one more start that finds a running server. */
 export async function readRuntime(homeDir: string): Promise<Runtime> {
   try {
-    const { restarts, incarnation } = JSON.parse(await readFile(fileOf(homeDir), 'utf8')) as Partial<Runtime>;
+    const { restarts, incarnation } = JSON.parse(await readFile(runtimeFile(homeDir), 'utf8')) as Partial<Runtime>;
     return { restarts: Number(restarts ?? 0), incarnation: Number(incarnation ?? 0) };
   } catch {
     return { restarts: 0, incarnation: 0 };
@@ -24,7 +24,7 @@ export async function readRuntime(homeDir: string): Promise<Runtime> {
 }
 
 export async function writeRuntime(homeDir: string, runtime: Runtime): Promise<void> {
-  await replaceFile(fileOf(homeDir), `${JSON.stringify(runtime)}\n`);
+  await replaceFile(runtimeFile(homeDir), `${JSON.stringify(runtime)}\n`);
 }
 
 const askedFile = (homeDir: string): string => join(homeDir, 'promotion-asked');

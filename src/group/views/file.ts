@@ -1,9 +1,10 @@
 /** Puts the status file into a data directory, whole or not at all. */
 import { constants } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OsUser } from '../../engine/osuser.ts';
 import { exists } from '../../durable.ts';
+import { errnoOf } from '../../errors.ts';
 import { asciiJson } from './ascii-json.ts';
 
 export const STATUS_FILE = 'pgorbit_status.json';
@@ -19,10 +20,12 @@ const ASIDE = `pgsql_tmp_${STATUS_FILE}`;
 export async function writeStatusFile(dataDir: string, owner: OsUser | null, value: object): Promise<boolean> {
   if (!(await exists(join(dataDir, 'PG_VERSION')))) return false;
   const aside = join(dataDir, ASIDE);
-  await rm(aside, { force: true }); // a crash left it
   try {
-    // Never through a link: the folder belongs to a user whom a database superuser can be.
-    const handle = await open(aside, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+    const handle = await create(aside).catch(async (error: unknown) => {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+      await rm(aside, { force: true }); // a crash left it
+      return create(aside);
+    });
     try {
       if (owner !== null) await handle.chown(owner.uid, owner.gid);
       await handle.writeFile(`${asciiJson(value)}\n`);
@@ -36,3 +39,6 @@ export async function writeStatusFile(dataDir: string, owner: OsUser | null, val
   }
   return true;
 }
+
+/** Never through a link: the folder belongs to a user whom a database superuser can be. */
+const create = (file: string): Promise<FileHandle> => open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
