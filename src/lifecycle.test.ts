@@ -1,8 +1,11 @@
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { Bell, inStep, Lifecycle } from './lifecycle.ts';
 
-const life = new Lifecycle((error) => {
-  throw error;
+let life: Lifecycle;
+beforeEach(() => {
+  life = new Lifecycle((error) => {
+    throw error;
+  });
 });
 afterEach(() => life.stop());
 
