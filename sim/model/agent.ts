@@ -19,7 +19,8 @@ const ENGINE: Engine = { major: 18, version: '18.0', bin: '/nowhere', source: 'f
 const HEARTBEAT_MS = 1_000;
 const LEASED_MS = 400;
 const REFUSED_MS = 100;
-const LEASE_LOOK_MS = 100;
+/** How late the real agent's timers may be. */
+const LEASE_LATE_MS = 100;
 
 export class ModelAgent {
   readonly world: World;
@@ -153,15 +154,15 @@ export class ModelAgent {
   }
 
   /**
-   * Members act on the end of the lease at once, not at their next round. The real agent looks every so often; here it
-   * is woken when such a look would find something new, at the earliest.
+   * Members act on the end of the lease at once, not at their next round. As the real agent it sleeps until
+   * then, and may wake late.
    */
   #watchLease(): void {
     if (this.#watching || !this.world.rules.lease) return;
     this.#watching = true;
     const { random, clock } = this.world;
     const end = this.#wasLeased ? this.#takenAt + leaseMs(this.view.spec.value) : clock.now;
-    this.process.after(end - clock.now + random.int(0, LEASE_LOOK_MS), this.#lookAtLease);
+    this.process.after(end - clock.now + random.int(0, LEASE_LATE_MS), this.#lookAtLease);
   }
 
   readonly #lookAtLease = (): void => {
