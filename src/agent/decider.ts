@@ -12,12 +12,15 @@ import { decideGroup } from '../group/decide/decide.ts';
 import { acceptRequest } from '../group/decide/request.ts';
 import type { SiteView } from '../group/decide/site-view.ts';
 import type { ArchiveReport, ClusterSpec, GroupRecord, GroupSpec, OperateRequest } from '../group/model.ts';
-import { Bell, inStep, type Lifecycle } from '../lifecycle.ts';
+import { Bell, type Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { groupKey, type StateStore } from '../state/store.ts';
 
 const ROUND_MS = 1_000;
+/** While a member has not been heard of for a time between these it may be given up at any moment. ms */
+const SILENT_MS = { from: 1_300, to: 6_000 };
+const SILENT_ROUND_MS = 100;
 /** A compare-and-set that lost is tried again on the newer record this often. */
 const TRIES = 5;
 
@@ -77,13 +80,19 @@ export class Decider {
       while (!signal.aborted) {
         if (this.#options.store.leadership().self) await this.#round();
         // forget() rings when this agent comes to lead.
-        await this.#bell.wait(this.#options.store.leadership().self ? inStep(ROUND_MS) : Infinity, signal);
+        await this.#bell.wait(this.#options.store.leadership().self ? this.#rest() : Infinity, signal);
       }
     });
   }
 
   soon(): void {
     this.#bell.ring();
+  }
+
+  #rest(): number {
+    const now = this.#options.now();
+    const silent = [...this.#seen.values()].some((group) => Object.values(group).some(({ at }) => now - at >= SILENT_MS.from && now - at < SILENT_MS.to));
+    return silent ? SILENT_ROUND_MS : ROUND_MS;
   }
 
   /** The leadership changed: what was reported to this agent in an earlier term says nothing now. */

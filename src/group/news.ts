@@ -4,6 +4,6 @@ import type { MemberReport } from './model.ts';
 
 /**
  * The same text for reports that differ in nothing that somebody waits for: how long the upstream has been silent counts
- * only once it has been for long.
+ * only once it has been for long, and then every time.
  */
-export const newsOf = ({ heardMs, ...rest }: MemberReport): string => JSON.stringify([rest, (heardMs ?? 0) >= HEARD_MS]);
+export const newsOf = ({ heardMs, ...rest }: MemberReport): string => JSON.stringify([rest, heardMs !== null && heardMs >= HEARD_MS ? heardMs : null]);
