@@ -1,6 +1,7 @@
 /** src/agent/decider.ts of the model: decideGroup and acceptRequest are the real ones, the store and the clock are not. */
 import { PgorbitError } from '../../src/errors.ts';
 import type { DecisionInput, Seen, Timers } from '../../src/group/decide/context.ts';
+import { restOfDecider } from '../../src/group/decide/rest.ts';
 import { acceptRequest } from '../../src/group/decide/request.ts';
 import type { GroupRecord, MemberReport, OperateRequest } from '../../src/group/model.ts';
 import { same } from '../../src/same.ts';
@@ -9,7 +10,6 @@ import { writeRecord } from '../world/store.ts';
 import type { World } from '../world/world.ts';
 import type { ModelAgent } from './agent.ts';
 
-const ROUND_MS = 1_000;
 const TRIES = 5;
 
 export class ModelDecider {
@@ -73,7 +73,7 @@ export class ModelDecider {
   *#loop(): Work {
     for (;;) {
       if (this.#agent.raft.self()) yield* this.#decide();
-      yield* waitFor(this.#bell, ROUND_MS);
+      yield* waitFor(this.#bell, restOfDecider(this.#input(this.#agent.view.record?.value ?? null)));
     }
   }
 

@@ -9,6 +9,7 @@ import { PgorbitError } from '../errors.ts';
 import { FRESH_MS, type DecisionInput, type Seen, type Timers } from '../group/decide/context.ts';
 import { newsOf } from '../group/news.ts';
 import { decideGroup } from '../group/decide/decide.ts';
+import { restOfDecider } from '../group/decide/rest.ts';
 import { acceptRequest } from '../group/decide/request.ts';
 import type { SiteView } from '../group/decide/site-view.ts';
 import type { ArchiveReport, ClusterSpec, GroupRecord, GroupSpec, OperateRequest } from '../group/model.ts';
@@ -17,10 +18,8 @@ import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { groupKey, type StateStore } from '../state/store.ts';
 
+/** Without a group there is nothing to decide. */
 const ROUND_MS = 1_000;
-/** While a member has not been heard of for a time between these it may be given up at any moment. ms */
-const SILENT_MS = { from: 1_300, to: 6_000 };
-const SILENT_ROUND_MS = 100;
 /** A compare-and-set that lost is tried again on the newer record this often. */
 const TRIES = 5;
 
@@ -90,9 +89,10 @@ export class Decider {
   }
 
   #rest(): number {
-    const now = this.#options.now();
-    const silent = [...this.#seen.values()].some((group) => Object.values(group).some(({ at }) => now - at >= SILENT_MS.from && now - at < SILENT_MS.to));
-    return silent ? SILENT_ROUND_MS : ROUND_MS;
+    const { cluster, groups } = this.#options.view;
+    if (cluster === null) return ROUND_MS;
+    const { spec } = cluster.document;
+    return Math.min(ROUND_MS, ...Object.values(spec.groups).map((group) => restOfDecider(this.#input(spec, group, groups.get(group.name)?.record ?? null))));
   }
 
   /** The leadership changed: what was reported to this agent in an earlier term says nothing now. */
