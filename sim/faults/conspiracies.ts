@@ -5,7 +5,7 @@ import { ModelLogger } from '../model/logger.ts';
 import { ModelPostgres } from '../model/postgres.ts';
 import type { Server } from '../model/server.ts';
 import { CLIENT_HOST, type World } from '../world/world.ts';
-import type { Fault } from './faults.ts';
+import type { Fault } from './fault.ts';
 import { crashHost, freezeAgent, freezeHost, later } from './hosts.ts';
 
 export const CONSPIRACIES: Record<string, Fault> = {

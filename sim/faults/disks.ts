@@ -2,7 +2,7 @@
 import type { Prng } from '../kernel/prng.ts';
 import { segmentStart } from '../model/wal.ts';
 import type { World } from '../world/world.ts';
-import type { Fault } from './faults.ts';
+import type { Fault } from './fault.ts';
 
 const member = (world: World, random: Prng): string => random.pick(Object.keys(world.spec.members));
 

@@ -4,10 +4,9 @@ import type { Prng } from '../kernel/prng.ts';
 import type { World } from '../world/world.ts';
 import { atPromises, atSwitchover, CONSPIRACIES } from './conspiracies.ts';
 import { DISK_FAULTS } from './disks.ts';
+import type { Fault } from './fault.ts';
 import { HOST_FAULTS, crashAgent, freezeAgent, kill, later, powerOn, standStill } from './hosts.ts';
 import { NETWORK_FAULTS } from './network.ts';
-
-export type Fault = (world: World, random: Prng) => void;
 
 export const FAULTS: Record<FaultName, Fault> = { ...HOST_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS, ...CONSPIRACIES };
 

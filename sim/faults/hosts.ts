@@ -3,7 +3,7 @@ import type { Prng } from '../kernel/prng.ts';
 import { ModelPostgres } from '../model/postgres.ts';
 import type { Server } from '../model/server.ts';
 import type { World } from '../world/world.ts';
-import type { Fault } from './faults.ts';
+import type { Fault } from './fault.ts';
 import { isolate } from './network.ts';
 
 export const HOST_FAULTS: Record<string, Fault> = {

@@ -1,7 +1,7 @@
 /** Faults of the network: partitions of all shapes, and messages that are lost, late or doubled. */
 import type { Prng } from '../kernel/prng.ts';
 import { CLIENT_HOST, type World } from '../world/world.ts';
-import type { Fault } from './faults.ts';
+import type { Fault } from './fault.ts';
 
 export const NETWORK_FAULTS: Record<string, Fault> = {
   'isolate': (world, random) => isolate(world, random.pick(world.hosts), random.int(200, 12_000)),

@@ -4,7 +4,8 @@ import { link, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'nod
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { TEMPORARY, syncFolder, writeDurably } from '../durable.ts';
-import { type BackupTarget, FolderTarget } from '../engine/basebackup/target.ts';
+import { FolderTarget } from '../engine/basebackup/folder-target.ts';
+import type { BackupTarget } from '../engine/basebackup/target.ts';
 import type { OsUser } from '../engine/osuser.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
 import { beside, keyIn } from './keys.ts';

@@ -21,7 +21,7 @@ import { pendingRestarts } from './plan/health.ts';
 import { primaryFirst } from './plan/restart-order.ts';
 import { FIRST_AGENT_PORT, FIRST_MEMBER_PORT, openPorts, unaskedPort, usedPorts } from './plan/ports.ts';
 import { specInForce } from './present.ts';
-import type { Outcome, Plan } from './reconcile.ts';
+import type { Outcome, Plan } from './wish.ts';
 import { foundSite } from './site/found.ts';
 import { updateSource } from './source.ts';
 import { makeVolumes, noteVolumes } from './volumes.ts';

@@ -6,7 +6,8 @@ import { readApplied } from './admin.ts';
 import { withCluster } from './cluster.ts';
 import type { Context } from './context.ts';
 import { readSpec, shownPath } from './manifest.ts';
-import { reconcile, type Outcome } from './reconcile.ts';
+import { reconcile } from './reconcile.ts';
+import type { Outcome } from './wish.ts';
 
 export interface Current {
   text: string;

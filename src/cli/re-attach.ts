@@ -22,7 +22,7 @@ import type { Context } from './context.ts';
 import { editManifest } from './edit.ts';
 import { chooseGroup, nextHost, nextName } from './plan/names.ts';
 import { storageOf } from './plan/storage.ts';
-import type { Outcome } from './reconcile.ts';
+import type { Outcome } from './wish.ts';
 
 export interface ReAttach {
   /** The old cluster, of this home. */

@@ -2,17 +2,13 @@
  * From a manifest to a cluster that is what it says: the one way in which `up` and every command that edits the
  * manifest change a cluster. Everything that can be refused is refused before the first change.
  */
-import type { StatusDocument } from '../agent/api.ts';
 import { PgorbitError } from '../errors.ts';
-import type { ClusterSpec, SecretsDocument } from '../group/model.ts';
 import { clusterDir } from '../home.ts';
 import { diffSpecs, formatChanges, type Change } from '../manifest/diff.ts';
 import { notesOn } from '../manifest/notes.ts';
 import { Interrupted, type Context } from './context.ts';
 import { carryOut } from './carry-out.ts';
-import type { DemoVolume } from './demo.ts';
 import { lockHolder, takeLock } from './lock.ts';
-import type { ManifestInput } from './manifest.ts';
 import { planAgents } from './plan/agents.ts';
 import { keepMajor } from './plan/major.ts';
 import { ownAddresses } from './machine.ts';
@@ -20,56 +16,9 @@ import { keepPorts, withAgentPorts } from './plan/ports.ts';
 import { alignRoles, refuseRemovedPrimary } from './plan/roles.ts';
 import { remoteHosts } from './plan/where.ts';
 import { preflight } from './preflight.ts';
-import { readPresent, specInForce, type Present } from './present.ts';
+import { readPresent, specInForce } from './present.ts';
 import { checkFounding, withOthersMajor } from './site/found.ts';
-
-export interface Wish {
-  input: ManifestInput;
-  spec: ClusterSpec;
-  /** How the demo's volume is to be made, for the first `up` of the demo. */
-  demo: DemoVolume | null;
-  /** For the lock, and for whoever meets it: `up`, `add replica`. */
-  command: string;
-  dryRun: boolean;
-  /** Restart members, one by one, where a changed setting needs it. */
-  restart: boolean;
-  /** The revision that the text was edited from, or null: whatever is in force. */
-  revision: number | null;
-  /** Hosts that are to join from another machine, whatever their address. */
-  invited?: readonly string[];
-  /** How long to wait where the person says nothing, ms. */
-  timeoutMs?: number;
-  /** A new cluster that begins with data of another: the id that they are marked with, and the accounts that they have. */
-  adopt?: { clusterId: string; secrets: SecretsDocument };
-  /** Tell how hosts that have not joined yet do so, and wait for them. */
-  awaitHosts?: boolean;
-  /**
-   * For a new cluster whose first member's data come from elsewhere: made before its agent starts, with these accounts in
-   * them. `begin` comes before anything else is made.
-   */
-  founding?: { secrets: SecretsDocument; begin: () => Promise<void>; prepare: (clusterId: string) => Promise<void> };
-  /** Write the text into the user's file as well, where that still holds what was applied last. */
-  edited: boolean;
-}
-
-/** What is to be done, once nothing stands in the way of it. */
-export interface Plan {
-  wish: Wish;
-  /** With the ports that were settled before. */
-  spec: ClusterSpec;
-  changes: Change[];
-  present: Present;
-  /** Hosts whose agents are not run by this command, but elsewhere. */
-  remote: string[];
-}
-
-export interface Outcome {
-  changes: Change[];
-  /** Null for a dry run. */
-  status: StatusDocument | null;
-  /** The user's file: null when it was not looked at. */
-  file: { path: string; updated: boolean } | null;
-}
+import type { Outcome, Plan, Wish } from './wish.ts';
 
 /** Longer than anything but a large `copy` takes. */
 const DEFAULT_TIMEOUT_MS = 300_000;

@@ -18,7 +18,8 @@ import { Interrupted, type Context } from '../context.ts';
 import { drawSecrets } from '../identity.ts';
 import { readSpec, type ManifestInput } from '../manifest.ts';
 import { formatBytes } from '../print/units.ts';
-import { reconcile, type Outcome } from '../reconcile.ts';
+import { reconcile } from '../reconcile.ts';
+import type { Outcome } from '../wish.ts';
 import { restoredManifest } from './restored.ts';
 import { clearHalfRestored, forgetRestoring, isHalfRestored, makeWay, markRestoring } from './restoring.ts';
 

@@ -9,7 +9,8 @@ import type { OsUser } from '../osuser.ts';
 import { type Begin, baseBackupCommand, parseBegin, parsePosition, refuseTablespaces } from './command.ts';
 import { parseManifest } from './manifest.ts';
 import { Receiver } from './receiver.ts';
-import { type BackupTarget, FolderTarget } from './target.ts';
+import { FolderTarget } from './folder-target.ts';
+import type { BackupTarget } from './target.ts';
 
 export interface BaseBackupOptions {
   /** The user needs the attribute REPLICATION; the source may be a standby. */
