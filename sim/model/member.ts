@@ -4,7 +4,7 @@ import type { Orders } from '../../src/group/member/member.ts';
 import type { Facts } from '../../src/group/member/next-step.ts';
 import type { Observation } from '../../src/group/member/observe.ts';
 import { sameSlots } from '../../src/group/member/slots.ts';
-import type { Goal } from '../../src/group/model.ts';
+import type { Goal, TimelineBegin } from '../../src/group/model.ts';
 import { sleep, type SimSignal, SimBell, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
 import { ASIDE, type Data, type Folder, type Home } from '../world/disks.ts';
@@ -12,7 +12,7 @@ import type { World } from '../world/world.ts';
 import type { ModelAgent } from './agent.ts';
 import { observe } from './observe.ts';
 import { ModelPostgres, NO_CONF, type Conf } from './postgres.ts';
-import { beginOf, lsnOf, positionOnDisk } from './wal.ts';
+import { historyOf, positionOnDisk } from './wal.ts';
 
 const FAST_STOP_MS = 60_000;
 
@@ -29,7 +29,7 @@ export class ModelMember {
   stopping = false;
   checkpointedFor: string | null = null;
   rewindFailedFor = 0;
-  timelineBegin: { timeline: number; begin: string | null } | null = null;
+  history: { timeline: number; begins: TimelineBegin[] } | null = null;
   readonly #wake: () => void;
   readonly #progressed: () => void;
   #configuredAs: string | null = null;
@@ -137,9 +137,9 @@ export class ModelMember {
     yield* this.pause();
     const server = this.postmaster as ModelPostgres | null;
     this.observation = server?.answers ? observe(server) : null;
-    if (server?.open && this.timelineBegin?.timeline !== this.observation?.timeline && this.observation !== null) {
+    if (server?.open && this.history?.timeline !== this.observation?.timeline && this.observation !== null) {
       const { timeline } = this.observation;
-      this.timelineBegin = { timeline, begin: timeline === 1 ? null : lsnOf(beginOf(server.data.wal, timeline)) };
+      this.history = { timeline, begins: historyOf(server.data.wal) };
     }
     if (this.observation !== null) return 'ready';
     return this.postmaster === null ? 'none' : 'starting';

@@ -81,7 +81,7 @@ export class MemberRunner {
   /** The same object again while nothing that it tells of has changed. */
   report(): MemberReport {
     const { member } = this;
-    const { observation, timelineBegin } = member;
+    const { observation, history } = member;
     const input: ReportInput = {
       place: this.#place,
       orders: this.#orders ?? member.orders,
@@ -93,7 +93,7 @@ export class MemberRunner {
       error: this.#error,
       failures: this.#failures,
       systemIdentifier: this.#facts?.systemIdentifier ?? member.orders.systemIdentifier,
-      timelineBegin: timelineBegin !== null && timelineBegin.timeline === observation?.timeline ? timelineBegin.begin : null,
+      history: history !== null && history.timeline === observation?.timeline ? history.begins : null,
     };
     if (this.#told !== null && this.#toldOf !== null && identical(input, this.#toldOf)) return this.#told;
     this.#toldOf = input;

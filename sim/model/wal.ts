@@ -1,5 +1,7 @@
 /** Write-ahead logs of the model: a list of records, its length the LSN. Timelines fork as PostgreSQL's do. */
 
+import type { TimelineBegin } from '../../src/group/model.ts';
+
 export interface WalRecord {
   timeline: number;
   /** The commit's number, or null for anything else (checkpoint, end of recovery). */
@@ -19,6 +21,9 @@ export const positionOnDisk = (wal: Wal): { timeline: number; lsn: string } => (
 
 /** Where a timeline begins in a log that has it, or -1. */
 export const beginOf = (wal: Wal, timeline: number): number => wal.findIndex((record) => record.timeline === timeline);
+
+/** Where its timelines begin, but for the first. */
+export const historyOf = (wal: Wal): TimelineBegin[] => wal.flatMap(({ timeline }, i) => (i > 0 && wal[i - 1]!.timeline !== timeline ? [{ timeline, begin: lsnOf(i) }] : []));
 
 /**
  * May a server whose WAL is `own` go on from `source`, of which `end` records can be had? What PostgreSQL itself

@@ -201,6 +201,13 @@ export interface WalPosition {
   lsn: string;
 }
 
+/** Where a timeline parts from its parent. */
+export interface TimelineBegin {
+  timeline: number;
+  /** `X/Y` */
+  begin: string;
+}
+
 /** Up to where a candidate has to stream before it accepts writes, and from whom. */
 export interface CatchUp extends WalPosition {
   upstream: Endpoint;
@@ -315,7 +322,7 @@ export interface GroupRecord {
   /** The changes of the voters so far. */
   voterChanges: number;
   /** Where each timeline that a promotion began parts from its parent, oldest first. */
-  timelines: { timeline: number; begin: string }[];
+  timelines: TimelineBegin[];
   members: Record<string, MemberRecord>;
   /** Not there where nothing was ever archived by the cluster. */
   archive?: ArchiveRecord;
@@ -386,8 +393,8 @@ export interface MemberReport {
   synchronousNames: string | null;
   /** The change of the voters with whose names a primary runs. */
   change: number | null;
-  /** Where the present timeline parts from its parent; null on timeline 1 and where it is not known. */
-  timelineBegin: string | null;
+  /** Of a running primary's timeline and its ancestors, but for the first of all; null where it is not known. */
+  history: TimelineBegin[] | null;
   /** Replication delay of a standby in ms, 0 when it has replayed all it received; null when not known. */
   lagMs: number | null;
   synchronous: boolean;

@@ -97,8 +97,8 @@ export function promoted(context: Context): boolean {
   const report = context.report(promotion.candidate);
   if (!report?.ready || report.inRecovery !== false || report.term !== term) return false;
   const { timelines } = context.record;
-  const begun = report.timeline === null || report.timelineBegin === null ? timelines : withTimelines(timelines, [{ timeline: report.timeline, begin: report.timelineBegin }]);
-  context.change({ primary: promotion.candidate, promotion: null, timelines: begun });
+  // Among them those of promotions that were given up: they had begun one all the same.
+  context.change({ primary: promotion.candidate, promotion: null, timelines: withTimelines(timelines, report.history ?? []) });
   context.changeMember(promotion.candidate, { joined: true, provenIn: term, rebuilds: 0 });
   context.tell({
     level: promotion.planned ? 'info' : 'warning', kind: 'promoted', member: promotion.candidate, operation: promotion.operation,

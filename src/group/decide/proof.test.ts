@@ -24,7 +24,7 @@ describe('after an election', () => {
     for (const [name, lsn] of [['n3', '0/300'], ['n4', '0/200'], ['n5', '0/100']] as const) promise(scene, name, lsn);
     expect(scene.decide().promotion).toMatchObject({ phase: 'promote', candidate: 'n3' });
     expect(names(scene)).toEqual([undefined, 'n2@0', undefined, 'n4@2', 'n5@2']);
-    scene.report('n3', { inRecovery: false, streamingFrom: null, term: 2, goalTerm: 2, timeline: 2, timelineBegin: '0/300' });
+    scene.report('n3', { inRecovery: false, streamingFrom: null, term: 2, goalTerm: 2, timeline: 2, history: [{ timeline: 2, begin: '0/300' }] });
     expect(scene.decide().primary).toBe('n3');
     expect(names(scene), 'one whose data are made anew has nothing else').toEqual(['n1@2', 'n2@0', undefined, 'n4@2', 'n5@2']);
     scene.report('n2', { timeline: 2 }).decide();

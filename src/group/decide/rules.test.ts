@@ -84,8 +84,8 @@ const TESTS: Record<string, () => void> = {
     const scene = failover();
     scene.report('n2', { inRecovery: false, term: 1, goalTerm: 2 });
     expect(scene.decide().primary, 'not before its data are of the new term').toBeNull();
-    scene.report('n2', { term: 2, timeline: 2 });
-    expect(scene.decide()).toMatchObject({ primary: 'n2', promotion: null, term: 2, members: { n1: { incarnation: 2, joined: false, goal: { kind: 'follow', upstream: { member: 'n2' } } }, n3: { incarnation: 1 } } });
+    scene.report('n2', { term: 2, timeline: 3, history: [{ timeline: 2, begin: '0/80' }, { timeline: 3, begin: '0/90' }] });
+    expect(scene.decide()).toMatchObject({ primary: 'n2', promotion: null, term: 2, timelines: [{ timeline: 2, begin: '0/80' }, { timeline: 3, begin: '0/90' }], members: { n1: { incarnation: 2, joined: false, goal: { kind: 'follow', upstream: { member: 'n2' } } }, n3: { incarnation: 1 } } });
   },
   'promotion-failed'() {
     const scene = failover();

@@ -106,10 +106,9 @@ export function leaderLost(context: Context): boolean {
 /** Where the other site's timelines part from each other is what tells whose data contradict it. */
 export function learnTimelines(context: Context): boolean {
   const known = context.record.timelines;
-  const told = context.input.site?.upstream?.timelines ?? [];
-  const fresh = told.filter(({ timeline }) => !known.some((one) => one.timeline === timeline));
-  if (fresh.length === 0) return false;
-  context.change({ timelines: withTimelines(known, fresh) });
+  const timelines = withTimelines(known, context.input.site?.upstream?.timelines ?? []);
+  if (timelines === known) return false;
+  context.change({ timelines });
   return true;
 }
 

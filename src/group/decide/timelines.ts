@@ -7,8 +7,11 @@ const KEPT = 50;
 
 type Timelines = GroupRecord['timelines'];
 
-/** What is remembered when others have begun, the newest last. */
-export const withTimelines = (known: Timelines, begun: Timelines): Timelines => [...known, ...begun].sort((a, b) => a.timeline - b.timeline).slice(-KEPT);
+/** What is remembered when these have begun, the newest last: the same object where they are known. */
+export function withTimelines(known: Timelines, begun: Timelines): Timelines {
+  const fresh = begun.filter(({ timeline }) => !known.some((one) => one.timeline === timeline));
+  return fresh.length === 0 ? known : [...known, ...fresh].sort((a, b) => a.timeline - b.timeline).slice(-KEPT);
+}
 
 /** The highest that was handed out here, or seen. */
 export function newestTimeline(record: GroupRecord, seen: Readonly<Record<string, Seen>>): number {

@@ -46,7 +46,7 @@ export function reportOf(input: ReportInput): MemberReport {
     promised: input.promised,
     synchronousNames: null,
     change: null,
-    timelineBegin: null,
+    history: null,
     lagMs: null,
     synchronous: false,
     pendingRestart: [],

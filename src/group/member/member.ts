@@ -37,10 +37,9 @@ import { sameSlots } from './slots.ts';
 import { slotName } from '../decide/goals.ts';
 import { asides } from './steps/clear.ts';
 import { forgetReserved } from './steps/reserve-timelines.ts';
-import { beginOf } from './steps/wal-end.ts';
+import { historyOf } from './steps/wal-end.ts';
 import { howItStopped } from './stopped.ts';
-import { formatLsn } from '../../wal/lsn.ts';
-import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument } from '../model.ts';
+import type { Endpoint, Goal, GroupSpec, MemberRecord, SecretsDocument, TimelineBegin } from '../model.ts';
 
 export interface MemberEnvironment {
   user: OsUser | null;
@@ -92,7 +91,7 @@ export class Member {
   /** The incarnation for which the data could not be put right: they are copied anew. */
   rewindFailedFor = 0;
   /** Where the timeline of a running primary parts from its parent. */
-  timelineBegin: { timeline: number; begin: string | null } | null = null;
+  history: { timeline: number; begins: TimelineBegin[] } | null = null;
   #sql: SqlSession | null = null;
   #sqlFor = '';
   /** Where the running postgres listens. */
@@ -149,7 +148,7 @@ export class Member {
     const { goal } = this.orders;
     const observation = this.observation;
     const primary = observation?.inRecovery === false;
-    if (primary && this.timelineBegin?.timeline !== observation.timeline) await this.#readTimelineBegin(observation.timeline);
+    if (primary && this.history?.timeline !== observation.timeline) await this.#readHistory(observation.timeline);
     const stopped = process === 'none' && whole !== null ? await howItStopped(place.dataDir, goal.kind === 'stop', this.environment.log) : null;
     if (primary && !this.#accounts) this.#accounts = await accountsExist(this.sql(), this.environment.secrets);
     return {
@@ -191,9 +190,8 @@ export class Member {
     return !this.environment.superseded() && (!this.#needsLease() || this.environment.leased());
   }
 
-  async #readTimelineBegin(timeline: number): Promise<void> {
-    const walDir = join(this.place.dataDir, 'pg_wal');
-    this.timelineBegin = { timeline, begin: timeline === 1 ? null : formatLsn(await beginOf(walDir, timeline)) };
+  async #readHistory(timeline: number): Promise<void> {
+    this.history = { timeline, begins: await historyOf(join(this.place.dataDir, 'pg_wal'), timeline) };
   }
 
   /** One checkpoint a goal: a second switchover makes another. */

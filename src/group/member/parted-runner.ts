@@ -51,7 +51,7 @@ export class PartedRunner {
     const { cluster, clusterId } = this.owner;
     const { member } = this.place;
     const bare = reportOf({
-      place: this.place, orders: this.#orders, facts: null, observation: null, pid: null, step: null, doing: null, failures: 0, systemIdentifier: this.#orders.systemIdentifier, timelineBegin: null,
+      place: this.place, orders: this.#orders, facts: null, observation: null, pid: null, step: null, doing: null, failures: 0, systemIdentifier: this.#orders.systemIdentifier, history: null,
       error: { code: 'not-ours', message: `${member} left this cluster: its data are those of the cluster ${cluster} now (id ${clusterId})`, hint: `pgorbit remove ${member}` },
     });
     if (this.#orders.goal.kind !== 'remove') return { ...bare, state: 'failed' };

@@ -22,7 +22,7 @@ function input(patch: Partial<ReportInput> & { goal?: Goal } = {}): ReportInput 
     orders: { goal, term: 3, record: memberRecord('n2'), spec: specOf(['n1', 'n2']), systemIdentifier: '6', addresses: [],
       engine: { major: 18, version: '18.0', bin: '/nowhere', source: 'folder', tools: new Set() },
     },
-    facts, observation, pid: 9, step: { do: 'nothing', reached: true }, doing: null, error: null, failures: 0, systemIdentifier: null, timelineBegin: null, ...rest,
+    facts, observation, pid: 9, step: { do: 'nothing', reached: true }, doing: null, error: null, failures: 0, systemIdentifier: null, history: null, ...rest,
   };
 }
 const gone = { pid: null, observation: null, facts: { ...facts, process: 'none' as const } };

@@ -1,6 +1,6 @@
 /** What a member's agent tells of it. Pure. */
 import type { ErrorReport } from '../../errors.ts';
-import type { MemberReport, MemberState } from '../model.ts';
+import type { MemberReport, MemberState, TimelineBegin } from '../model.ts';
 import type { Orders } from './member.ts';
 import type { Facts, Step } from './next-step.ts';
 import type { Observation } from './observe.ts';
@@ -17,8 +17,8 @@ export interface ReportInput {
   error: ErrorReport | null;
   failures: number;
   systemIdentifier: string | null;
-  /** Where the running primary's timeline parts from its parent. */
-  timelineBegin: string | null;
+  /** Of the running primary's timeline. */
+  history: TimelineBegin[] | null;
 }
 
 export function reportOf(input: ReportInput): MemberReport {
@@ -47,7 +47,7 @@ export function reportOf(input: ReportInput): MemberReport {
     promised: facts?.promised ?? null,
     synchronousNames: observation?.synchronousNames ?? null,
     change: orders.goal.kind === 'primary' && facts?.configured === true ? orders.goal.change : null,
-    timelineBegin: input.timelineBegin,
+    history: input.history,
     lagMs: observation?.lagMs ?? null,
     synchronous: false,
     pendingRestart: observation?.pendingRestart ?? [],

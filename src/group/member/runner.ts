@@ -45,7 +45,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
       error: this.error,
       failures: this.failures,
       systemIdentifier: this.facts?.systemIdentifier ?? member.orders.systemIdentifier,
-      timelineBegin: member.timelineBegin !== null && member.timelineBegin.timeline === member.observation?.timeline ? member.timelineBegin.begin : null,
+      history: member.history !== null && member.history.timeline === member.observation?.timeline ? member.history.begins : null,
     });
   }
 

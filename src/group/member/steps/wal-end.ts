@@ -7,7 +7,7 @@ import { readHistory } from '../../../wal/files.ts';
 import { timelineSpans } from '../../../wal/history.ts';
 import { formatLsn, parseLsn, parseSegmentName, type Lsn } from '../../../wal/lsn.ts';
 import { findWalEnd } from '../../../wal/scan.ts';
-import type { WalPosition } from '../../model.ts';
+import type { TimelineBegin, WalPosition } from '../../model.ts';
 import type { Member } from '../member.ts';
 
 /** The timelines that a folder holds segments of, the newest first. A server writes only to its newest. */
@@ -24,6 +24,12 @@ export async function timelinesOf(walDir: string, segmentSize: number): Promise<
 /** Where a timeline begins, by its history file; 0 for the first. */
 export async function beginOf(walDir: string, timeline: number): Promise<Lsn> {
   return timelineSpans(await readHistory(walDir, timeline)).find((span) => span.timeline === timeline)?.begin ?? 0n;
+}
+
+/** Where a timeline and its ancestors begin, by its history file; the first of all is left out. */
+export async function historyOf(walDir: string, timeline: number): Promise<TimelineBegin[]> {
+  if (timeline === 1) return [];
+  return timelineSpans(await readHistory(walDir, timeline)).slice(1).map((span) => ({ timeline: span.timeline, begin: formatLsn(span.begin) }));
 }
 
 /**
