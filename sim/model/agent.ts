@@ -97,10 +97,12 @@ export class ModelAgent {
   #obey(member: MemberRecord, record: GroupRecord, spec: GroupSpec): void {
     const orders: Orders = { goal: member.goal, term: record.term, record: member, spec, systemIdentifier: record.systemIdentifier, addresses: [], engine: ENGINE };
     const running = this.runners.get(member.name);
-    if (running !== undefined) {
+    // A namesake may have come, with data where there was only WAL or the other way round.
+    if (running !== undefined && running instanceof LoggerRunner === (member.role === 'logger')) {
       running.obey(orders);
       return;
     }
+    running?.end();
     const publish = (): void => this.#reportBell.ring();
     const runner = member.role === 'logger' ? new LoggerRunner(this, orders, publish) : new MemberRunner(this, orders, publish);
     this.runners.set(member.name, runner);

@@ -8,7 +8,7 @@ import type { MemberReport } from '../../src/group/model.ts';
 import { same } from '../../src/same.ts';
 import { SimBell, sleep, waitFor, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
-import { ASIDE, type Folder } from '../world/disks.ts';
+import type { Folder } from '../world/disks.ts';
 import type { World } from '../world/world.ts';
 import type { ModelAgent } from './agent.ts';
 import { dropAside, remove, setAside } from './clear.ts';
@@ -84,7 +84,7 @@ export class LoggerRunner {
   }
 
   get #folder(): Folder | undefined {
-    return this.#world.disks.folders.get(this.#name);
+    return this.#world.disks.folderOf(this.#name, this.#agent.host);
   }
 
   #tell(): void {
@@ -161,7 +161,7 @@ export class LoggerRunner {
     return {
       data: folder === undefined ? null : { incarnation: folder.marker.incarnation, empty: folder.data === null },
       debris: false,
-      aside: this.orders.goal.kind === 'remove' && [...this.#world.disks.folders.keys()].some((name) => name.startsWith(`${this.#name}${ASIDE}`)),
+      aside: this.orders.goal.kind === 'remove' && this.#world.disks.hasAside(this.#name, this.#agent.host),
       process: server === null ? 'none' : this.#stopping ? 'stopping' : this.#status === null ? 'starting' : 'ready',
       startedFor: runtime.incarnation === folder?.marker.incarnation ? runtime.restarts : 0,
       settings: 'same',

@@ -7,7 +7,7 @@ import { sameSlots } from '../../src/group/member/slots.ts';
 import type { Goal, TimelineBegin } from '../../src/group/model.ts';
 import { sleep, type SimSignal, SimBell, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
-import { ASIDE, type Data, type Folder, type Home } from '../world/disks.ts';
+import type { Data, Folder, Home } from '../world/disks.ts';
 import type { World } from '../world/world.ts';
 import type { ModelAgent } from './agent.ts';
 import { observe } from './observe.ts';
@@ -44,13 +44,17 @@ export class ModelMember {
     this.#progressed = progressed;
   }
 
+  /** What is in the place of its files is a namesake's. */
+  removed = false;
+
   nowDoing(step: string | null): void {
     this.step = step;
     this.#progressed();
   }
 
   get folder(): Folder | undefined {
-    return this.world.disks.folders.get(this.name);
+    if (this.removed) return undefined;
+    return this.world.disks.folderOf(this.name, this.isLocal ? this.agent.host : null);
   }
 
   get home(): Home {
@@ -89,6 +93,7 @@ export class ModelMember {
   }
 
   *facts(): Work<MemberFacts> {
+    this.removed &&= this.orders.goal.kind === 'remove';
     this.adopt();
     yield* this.pause(2);
     const { folder, world, home } = this;
@@ -104,7 +109,7 @@ export class ModelMember {
       },
       stoppedAt: process === 'none' && whole !== null && goal.kind === 'stop' && whole.data.clean && !whole.data.standbySignal ? positionOnDisk(whole.data.wal) : null,
       debris: folder !== undefined && whole === null,
-      aside: goal.kind === 'remove' && [...world.disks.folders.keys()].some((name) => name.startsWith(`${this.name}${ASIDE}`)),
+      aside: goal.kind === 'remove' && !this.removed && world.disks.hasAside(this.name, this.isLocal ? this.agent.host : null),
       fencedTerm: world.rules.fenceMark ? (this.folder?.fenced ?? null) : null,
       process,
       inRecovery: observation?.inRecovery ?? null,

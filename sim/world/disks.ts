@@ -80,6 +80,16 @@ export class Disks {
     if (durably) home.promisedDurably = promised;
   }
 
+  /** @param host null: on the shared volume. An agent knows nothing of what a namesake has on another host. */
+  folderOf(member: string, host: string | null): Folder | undefined {
+    const folder = this.folders.get(member);
+    return host === null || folder?.host === host ? folder : undefined;
+  }
+
+  hasAside(member: string, host: string | null): boolean {
+    return [...this.folders].some(([name, folder]) => name.startsWith(`${member}${ASIDE}`) && (host === null || folder.host === host));
+  }
+
   serverIn(folder: Folder | undefined): Server | undefined {
     return this.servers.find((server) => server.alive && server.folder === folder);
   }

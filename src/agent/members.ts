@@ -56,6 +56,9 @@ interface Runner {
   report(): MemberReport;
 }
 
+/** A namesake may have come of which this host did not hear that it is another: with data where there was only WAL, or the other way round. */
+const isFor = (runner: Runner, { role }: MemberRecord): boolean => runner instanceof PartedRunner || runner instanceof LoggerRunner === (role === 'logger');
+
 interface Running {
   place: Place;
   upkeep: Upkeep;
@@ -205,9 +208,13 @@ export class HostMembers {
       addresses: [...new Set([...Object.values(spec.hosts).map((one) => one.address), ...(this.#options.view.site?.document.peer.addresses ?? [])])].sort(),
     };
     const running = this.#running.get(key);
-    if (running !== undefined) {
+    if (running !== undefined && isFor(running.runner, member)) {
       running.runner.obey(orders);
       return;
+    }
+    if (running !== undefined) {
+      this.#running.delete(key);
+      await running.life.stop();
     }
     const { user, view, log, tell, onReport } = this.#options;
     if (view.cluster === null || view.secrets === null) return;

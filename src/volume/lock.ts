@@ -70,7 +70,7 @@ export async function breakLock(dir: string, expected: LockOwner): Promise<boole
   return releaseLock(dir, expected);
 }
 
-function lockedError(dir: string, owner: LockOwner): PgorbitError {
+export function lockedError(dir: string, owner: LockOwner): PgorbitError {
   return new PgorbitError(
     'locked',
     `${dir} is in use by process ${owner.process.pid} on host ${owner.host} (machine ${owner.machine}), term ${owner.term}`,

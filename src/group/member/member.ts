@@ -30,7 +30,7 @@ import { configurationOf } from './configuration.ts';
 import type { Facts } from './next-step.ts';
 import { observe, pendingRestart, type Observation } from './observe.ts';
 import { promiseFile, readPromise } from './promises.ts';
-import { holdingOf, markerFile, type Place } from './place.ts';
+import { holdingOf, markerFile, type Holding, type Place } from './place.ts';
 import { restoreCommand, writeRestoreScript } from './restore.ts';
 import { processKey, readPromotionAsked, readRuntime, runtimeFile, writePromotionAsked, writeRuntime } from './runtime.ts';
 import { sameSlots } from './slots.ts';
@@ -90,7 +90,9 @@ export class Member {
   checkpointedFor: string | null = null;
   /** The incarnation for which the data could not be put right: they are copied anew. */
   rewindFailedFor = 0;
-  /** Where the timeline of a running primary parts from its parent. */
+  /** Its files are gone by these orders: what is found in their place later is a namesake's, of which this host has not heard. */
+  removed = false;
+  /** Of the timeline of a running primary. */
   history: { timeline: number; begins: TimelineBegin[] } | null = null;
   #sql: SqlSession | null = null;
   #sqlFor = '';
@@ -134,8 +136,9 @@ export class Member {
 
   async facts(): Promise<Facts & { systemIdentifier: string | null }> {
     const { place } = this;
-    await this.adopt();
-    const holding = await this.#kept.of(markerFile(place), () => holdingOf(place));
+    this.removed &&= this.orders.goal.kind === 'remove';
+    if (!this.removed) await this.adopt();
+    const holding: Holding = this.removed ? { kind: 'nothing' } : await this.#kept.of(markerFile(place), () => holdingOf(place));
     const whole = holding.kind === 'data' && holding.marker.incarnation > 0 ? holding.marker : null;
     const process = await this.#look();
     const [runtime, promise, fencedTerm, standbySignal, asked] = await Promise.all([
@@ -160,7 +163,7 @@ export class Member {
       },
       stoppedAt: stopped?.end ?? null,
       debris: holding.kind !== 'nothing' && whole === null,
-      aside: goal.kind === 'remove' && (await asides(place)).length > 0,
+      aside: goal.kind === 'remove' && !this.removed && (await asides(place)).length > 0,
       fencedTerm,
       process,
       inRecovery: observation?.inRecovery ?? null,

@@ -84,6 +84,7 @@ export async function perform(member: Member, step: Step, signal: AbortSignal): 
       if (member.postmaster !== null) throw new PgorbitError('internal', `${member.place.member} still runs: its files stay`);
       await removeFolders(member.place, volume);
       await member.removeHome();
+      member.removed = true;
       return null;
   }
 }

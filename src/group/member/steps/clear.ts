@@ -2,6 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf } from '../../../errors.ts';
+import { judgeLock, surroundings } from '../../../volume/lock-owner.ts';
+import { lockedError, readLock } from '../../../volume/lock.ts';
 import { readMarker } from '../../../volume/marker.ts';
 import type { Volume } from '../../../volume/volume.ts';
 import { holdingOf, type Place } from '../place.ts';
@@ -35,11 +37,22 @@ export async function dropAside(place: Place, volume: Volume): Promise<void> {
   }
 }
 
-/** The member's folder goes, and what was set aside. Only what carries this member's marker. @throws `not-ours` */
+/**
+ * The member's folder goes, and what was set aside. Only what carries this member's marker, and is not in use from another host:
+ * on a shared volume that is a namesake's, of which this host has not heard.
+ * @throws `not-ours`, `locked`
+ */
 export async function removeFolders(place: Place, volume: Volume): Promise<void> {
-  await holdingOf(place);
+  const holding = await holdingOf(place);
+  if (holding.kind === 'data') await refuseUsed(place);
   await volume.removeMember(place.dir);
   await dropAside(place, volume);
+}
+
+async function refuseUsed({ dir, host }: Place): Promise<void> {
+  const owner = await readLock(dir);
+  if (owner === null || owner.host === host || judgeLock(owner, await surroundings(dir)) === 'stale') return;
+  throw lockedError(dir, owner);
 }
 
 /** The folders of what was set aside. */
