@@ -1,9 +1,12 @@
 /** Runs a program to its end, or in the background, and keeps what it says. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
 
 export interface Ended {
   /** The exit code; 128 and more where a signal ended it, -1 where it could not be started. */
   code: number;
+  /** The signal that ended it before it could do so by itself. */
+  signal: NodeJS.Signals | null;
   stdout: string;
   stderr: string;
   /** Wall time, ms. */
@@ -47,15 +50,15 @@ export function startProgram(file: string, args: readonly string[], options: Pro
   child.stdin.end(options.input ?? '');
   const timer = options.timeoutMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), options.timeoutMs);
   const ended = new Promise<Ended>((resolve) => {
-    const end = (code: number): void => {
+    const end = (code: number, signal: NodeJS.Signals | null = null): void => {
       clearTimeout(timer);
-      resolve({ code, stdout, stderr, ms: performance.now() - started });
+      resolve({ code, signal, stdout, stderr, ms: performance.now() - started });
     };
     child.once('error', (error) => {
       stderr += `${file}: ${error.message}\n`;
       end(-1);
     });
-    child.once('close', (code, signal) => end(code ?? 128 + (signal === 'SIGKILL' ? 9 : 15)));
+    child.once('close', (code, signal) => end(code ?? 128 + constants.signals[signal!], signal));
   });
   return {
     child,
