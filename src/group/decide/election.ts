@@ -5,6 +5,7 @@
 import { comparePositions, leaseOverMs, lsnNumber, positionOf, type Context } from './context.ts';
 import { endpoint } from './goals.ts';
 import { proveByPromise } from './proof.ts';
+import { leftBy } from './timelines.ts';
 import { mayElect } from './quorum.ts';
 import type { MemberRecord, Predecessor, Promotion, WalPosition } from '../model.ts';
 
@@ -57,7 +58,7 @@ export function elect(context: Context): boolean {
   if (best === undefined || (end !== null && comparePositions(best.position, end) < 0)) return false;
   // Who is down serves nobody: it becomes the primary itself, though the manifest may have left it out, or is waited for.
   const serves = context.report(best.member.name)?.ready === true;
-  const candidate = serves || best.member.role !== 'replica' ? choose(context, promotion, set) : best;
+  const candidate = serves || best.member.role !== 'replica' ? choose(context, promotion, set, best) : best;
   if (candidate === undefined) return false;
   const behind = comparePositions(candidate.position, best.position) < 0;
   if (behind && !serves) return false;
@@ -107,13 +108,19 @@ function isCandidate(context: Context, member: MemberRecord): boolean {
   return member.role === 'replica' && context.spec.members[member.name] !== undefined && stays;
 }
 
-/** Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last. */
-function choose(context: Context, promotion: Promotion, set: Promiser[]): Promiser | undefined {
+/**
+ * Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last. One that was left by
+ * a timeline can't fetch what the best has: where those that stay are all so, or have failed, the best is the primary itself,
+ * though the manifest may have left it out.
+ */
+function choose(context: Context, promotion: Promotion, set: Promiser[], best: Promiser): Promiser | undefined {
   const failed = new Set(promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member));
-  const named = set.filter(({ member }) => isCandidate(context, member));
+  const named = set.filter(({ member, position }) => isCandidate(context, member) && leftBy(context.record.timelines, position) === undefined);
   const able = (named.length > 0 ? named : set.filter(({ member }) => member.role === 'replica')).toSorted((a, b) =>
     Number(failed.has(a.member.name)) - Number(failed.has(b.member.name)) || comparePositions(b.position, a.position) || a.member.name.localeCompare(b.member.name));
-  const found = able.find(({ member }) => promotion.planned && member.name === promotion.candidate) ?? able[0];
+  const wished = able.find(({ member }) => promotion.planned && member.name === promotion.candidate) ?? able[0];
+  const hopeless = (wished === undefined || failed.has(wished.member.name)) && best.member.role === 'replica' && !failed.has(best.member.name);
+  const found = hopeless ? best : wished;
   if (found === undefined || context.record.voters.length > 0 || promotion.operation !== null) return found;
   // What an asynchronous replica lacks is lost: no more than the manifest allows.
   const writer = promotion.predecessors[0];

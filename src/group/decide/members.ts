@@ -1,6 +1,7 @@
 /** How members come, change, are made anew and go. */
-import { isElectable, lsnNumber, positionOf, streams, type Context } from './context.ts';
+import { isElectable, positionOf, streams, type Context } from './context.ts';
 import { remake } from './proof.ts';
+import { leftBy } from './timelines.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { MemberRecord } from '../model.ts';
 
@@ -120,8 +121,7 @@ export function diverged(context: Context): boolean {
     const report = context.report(member.name);
     if (member.goal.kind !== 'follow' || member.role === 'logger' || report === null || report.incarnation !== member.incarnation || report.goalTerm !== record.term) continue;
     const { timeline, lsn } = positionOf(report);
-    // Not every timeline goes on from the one before it: without a quorum a successor may never have had that.
-    const next = record.timelines.find((one) => one.timeline > timeline && lsnNumber(lsn) > lsnNumber(one.begin));
+    const next = leftBy(record.timelines, { timeline, lsn });
     if (timeline === 0 || next === undefined || report.streamingFrom !== null) continue;
     remake(context, member.name, { rebuilds: member.rebuilds + 1, renewal: 'rewind' });
     context.tell({ level: 'warning', kind: 'member-diverged', member: member.name, message: `${member.name} has WAL up to ${lsn} of timeline ${timeline}, which timeline ${next.timeline} left at ${next.begin}: it is rewound` });

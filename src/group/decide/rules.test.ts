@@ -347,6 +347,19 @@ describe('an election on local storage', () => {
     expect(scene.member('n3').goal).toEqual({ kind: 'remove' });
   });
 
+  it('is won by a member that is to go where those that stay can never fetch what it has', () => {
+    const scene = withLeaver();
+    scene.record!.members['n3'] = memberRecord('n3');
+    scene.record!.timelines = [{ timeline: 2, begin: '0/80' }];
+    scene.report('n3', { promised: { term: 2, timeline: 2, lsn: '0/200' } });
+    expect(scene.decide().promotion, 'n2 has WAL of the first timeline beyond the second').toMatchObject({ phase: 'promote', candidate: 'n3', catchUp: null });
+    const fits = withLeaver();
+    fits.record!.members['n3'] = memberRecord('n3');
+    fits.record!.timelines = [{ timeline: 2, begin: '0/180' }];
+    fits.report('n3', { promised: { term: 2, timeline: 2, lsn: '0/200' } });
+    expect(fits.decide().promotion).toMatchObject({ candidate: 'n2', catchUp: { upstream: { member: 'n3' } } });
+  });
+
   it('does not wait for ever for one that may have written, and has promised without any data', () => {
     const scene = withLeaver();
     scene.report('n1', { incarnation: 0, term: 0, promised: { term: 2, timeline: 0, lsn: '0/0' } });

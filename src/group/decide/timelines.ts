@@ -1,6 +1,6 @@
 /** The numbers of a group's timelines, and where they begin. Pure. */
-import type { Context, Seen } from './context.ts';
-import type { GroupRecord } from '../model.ts';
+import { lsnNumber, type Context, type Seen } from './context.ts';
+import type { GroupRecord, TimelineBegin, WalPosition } from '../model.ts';
 
 /** Switch points that are remembered, for members that come back late. */
 const KEPT = 50;
@@ -12,6 +12,13 @@ export function withTimelines(known: Timelines, begun: Timelines): Timelines {
   const fresh = begun.filter(({ timeline }) => !known.some((one) => one.timeline === timeline));
   return fresh.length === 0 ? known : [...known, ...fresh].sort((a, b) => a.timeline - b.timeline).slice(-KEPT);
 }
+
+/**
+ * The timeline that left `position` behind, if one did: what lies beyond its begin on an older one is nobody's any more. Not every
+ * timeline goes on from the one before it: without a quorum a successor may never have had that.
+ */
+export const leftBy = (timelines: Timelines, { timeline, lsn }: WalPosition): TimelineBegin | undefined =>
+  timelines.find((one) => one.timeline > timeline && lsnNumber(lsn) > lsnNumber(one.begin));
 
 /** The highest that was handed out here, or seen. */
 export function newestTimeline(record: GroupRecord, seen: Readonly<Record<string, Seen>>): number {
