@@ -7,7 +7,7 @@ import type { Promised } from '../world/disks.ts';
 import type { ModelMember } from './member.ts';
 import { promoteServer } from './promote.ts';
 import { syncSlots } from './steps.ts';
-import { positionOnDisk } from './wal.ts';
+import { positionOnDisk, timelineOf } from './wal.ts';
 
 const POLL_MS = 5;
 const CUT_MS = 10_000;
@@ -92,7 +92,7 @@ function* catchUp(member: ModelMember, target: CatchUp, term: number, signal: Si
     yield* member.pause();
     const server = member.sql();
     const now = Math.max(server.receiver?.received ?? 0, server.replayed);
-    if (now >= end) return;
+    if (now >= end && timelineOf(member.data().wal) === target.timeline) return;
     if (now > last) moved = clock.now;
     else if (clock.now - moved > STALLED_MS) throw new StepError('postgres-failed', `${member.name} lacks WAL up to ${target.lsn} and does not get it from ${target.upstream.member}`);
     last = now;

@@ -50,10 +50,16 @@ async function isPrepared(member: Member, goal: Promote): Promise<boolean> {
   return rows[0]?.names === goal.synchronousNames;
 }
 
+/** A position says nothing without its timeline: one that a later one left has as much WAL, and other. */
+async function has(member: Member, wanted: WalPosition, signal: AbortSignal): Promise<boolean> {
+  const { timeline, lsn } = await positionOfStandby(member, signal);
+  return timeline === wanted.timeline && parseLsn(lsn) >= parseLsn(wanted.lsn);
+}
+
 /** A primary that stops waits for its standbys, but not for one that is not connected at that moment. */
 async function mustHave(member: Member, end: WalPosition, signal: AbortSignal): Promise<void> {
+  if (await has(member, end, signal)) return;
   const { timeline, lsn } = await positionOfStandby(member, signal);
-  if (timeline === end.timeline && parseLsn(lsn) >= parseLsn(end.lsn)) return;
   throw new PgorbitError('unsafe', `${member.place.member} has WAL up to ${lsn} of timeline ${timeline}, and the primary was stopped at ${end.lsn} of timeline ${end.timeline}: it can't be promoted without the rest`);
 }
 
@@ -68,7 +74,7 @@ async function catchUp(member: Member, target: CatchUp, term: number, signal: Ab
     const rows = await member.sql().query<{ received: string | null; replayed: string | null }>('select pg_last_wal_receive_lsn()::text as received, pg_last_wal_replay_lsn()::text as replayed');
     const [received, replayed] = [rows[0]?.received, rows[0]?.replayed].map((lsn) => (lsn ? parseLsn(lsn) : 0n)) as [bigint, bigint];
     const now = received > replayed ? received : replayed;
-    if (now >= end) return;
+    if (now >= end && (await has(member, target, signal))) return;
     if (now > last) movedAt = performance.now();
     else if (performance.now() - movedAt > STALLED_MS) {
       throw new PgorbitError('postgres-failed', `${member.place.member} lacks WAL up to ${target.lsn} and does not get it from ${target.upstream.member}`, { hint: `pgorbit logs ${member.place.member}` });
