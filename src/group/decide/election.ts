@@ -109,17 +109,18 @@ function isCandidate(context: Context, member: MemberRecord): boolean {
 }
 
 /**
- * Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last. One that was left by
+ * Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last, the latest last of all. One that was left by
  * a timeline can't fetch what the best has: where those that stay are all so, or have failed, the best is the primary itself,
  * though the manifest may have left it out.
  */
 function choose(context: Context, promotion: Promotion, set: Promiser[], best: Promiser): Promiser | undefined {
-  const failed = new Set(promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member));
+  const failed = promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member);
+  const failedAt = ({ member }: Promiser): number => failed.indexOf(member.name);
   const named = set.filter(({ member, position }) => isCandidate(context, member) && leftBy(context.record.timelines, position) === undefined);
   const able = (named.length > 0 ? named : set.filter(({ member }) => member.role === 'replica')).toSorted((a, b) =>
-    Number(failed.has(a.member.name)) - Number(failed.has(b.member.name)) || comparePositions(b.position, a.position) || a.member.name.localeCompare(b.member.name));
+    failedAt(a) - failedAt(b) || comparePositions(b.position, a.position) || a.member.name.localeCompare(b.member.name));
   const wished = able.find(({ member }) => promotion.planned && member.name === promotion.candidate) ?? able[0];
-  const hopeless = (wished === undefined || failed.has(wished.member.name)) && best.member.role === 'replica' && !failed.has(best.member.name);
+  const hopeless = best.member.role === 'replica' && (wished === undefined || failedAt(best) < failedAt(wished));
   const found = hopeless ? best : wished;
   if (found === undefined || context.record.voters.length > 0 || promotion.operation !== null) return found;
   // What an asynchronous replica lacks is lost: no more than the manifest allows.
