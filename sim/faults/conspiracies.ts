@@ -38,7 +38,8 @@ export const CONSPIRACIES: Record<string, Fault> = {
     later(world, random.int(50, 400), () => crashHost(world, random, friend, random.int(50, 300)));
     later(world, random.int(1_000, 1_600), () => cutOff(world, [friend], world.hosts, random.int(4_000, 9_000)));
   },
-  // A follower alone gets what the primary writes last, and its agent stands still: by old orders it follows whoever listens where that primary did, and that is, much later, the same one once more.
+  // A follower alone gets what the primary writes last, and its agent stands still: by old orders it follows whoever listens
+  // where that primary did, and that is, much later, the same one once more.
   'forgotten': (world, random) => {
     const server = world.disks.servers.find(({ open }) => open);
     const followers = world.disks.servers.filter((one) => one instanceof ModelPostgres && one.inRecovery && one.host !== server?.host);

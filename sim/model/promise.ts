@@ -1,5 +1,5 @@
 /** Local storage: promising a term, and becoming the primary when enough have. As steps/promise.ts and take-over-elected.ts do it. */
-import { lsnNumber } from '../../src/group/decide/context.ts';
+import { covers, lsnNumber } from '../../src/group/decide/context.ts';
 import type { CatchUp, Goal, WalPosition } from '../../src/group/model.ts';
 import { sleep, type SimSignal, type Work } from '../kernel/process.ts';
 import { StepError } from '../kernel/violation.ts';
@@ -7,7 +7,7 @@ import type { Promised } from '../world/disks.ts';
 import type { ModelMember } from './member.ts';
 import { promoteServer } from './promote.ts';
 import { syncSlots } from './steps.ts';
-import { positionOnDisk, timelineOf } from './wal.ts';
+import { positionOnDisk } from './wal.ts';
 
 const POLL_MS = 5;
 const CUT_MS = 10_000;
@@ -76,8 +76,8 @@ export function* takeOverElected(member: ModelMember, goal: Extract<Goal, { kind
 
 /** A primary that stops waits for its standbys, but not for one that is not connected at that moment. */
 function mustHave(member: ModelMember, end: WalPosition): void {
-  const { timeline, lsn } = positionOnDisk(member.data().wal);
-  if (timeline !== end.timeline || lsnNumber(lsn) < lsnNumber(end.lsn)) throw new StepError('unsafe', `${member.name} has WAL up to ${lsn}, and the primary was stopped at ${end.lsn}`);
+  const own = positionOnDisk(member.data().wal);
+  if (!covers(own, end)) throw new StepError('unsafe', `${member.name} has WAL up to ${own.lsn}, and the primary was stopped at ${end.lsn}`);
 }
 
 /** Streams until it has the position. */
@@ -92,7 +92,7 @@ function* catchUp(member: ModelMember, target: CatchUp, term: number, signal: Si
     yield* member.pause();
     const server = member.sql();
     const now = Math.max(server.receiver?.received ?? 0, server.replayed);
-    if (now >= end && timelineOf(member.data().wal) === target.timeline) return;
+    if (now >= end && covers(positionOnDisk(member.data().wal), target)) return;
     if (now > last) moved = clock.now;
     else if (clock.now - moved > STALLED_MS) throw new StepError('postgres-failed', `${member.name} lacks WAL up to ${target.lsn} and does not get it from ${target.upstream.member}`);
     last = now;

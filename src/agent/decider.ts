@@ -9,7 +9,7 @@ import { PgorbitError } from '../errors.ts';
 import { FRESH_MS, type DecisionInput, type Seen, type Timers } from '../group/decide/context.ts';
 import { newsOf } from '../group/news.ts';
 import { decideGroup } from '../group/decide/decide.ts';
-import { restOfDecider } from '../group/decide/rest.ts';
+import { restOfDecider, ROUND_MS } from '../group/decide/rest.ts';
 import { acceptRequest } from '../group/decide/request.ts';
 import type { SiteView } from '../group/decide/site-view.ts';
 import type { ArchiveReport, ClusterSpec, GroupRecord, GroupSpec, OperateRequest } from '../group/model.ts';
@@ -18,8 +18,6 @@ import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { groupKey, type StateStore } from '../state/store.ts';
 
-/** Without a group there is nothing to decide. */
-const ROUND_MS = 1_000;
 /** A compare-and-set that lost is tried again on the newer record this often. */
 const TRIES = 5;
 

@@ -9,7 +9,7 @@
  *
  * A site that handed over goes on only when the other one has said, durably, that it will not take over in that epoch.
  */
-import { comparePositions } from '../group/decide/context.ts';
+import { covers } from '../group/decide/context.ts';
 import type { WalPosition } from '../group/model.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { SiteAnswer } from './answer.ts';
@@ -124,7 +124,7 @@ export function offer(own: SiteDocument, self: string, answer: SiteAnswer | null
 /** On the same timeline and no less: numbers of timelines are never given twice. */
 function has(facts: GroupFacts | undefined, end: WalPosition | undefined): boolean {
   if (facts?.position == null || end === undefined) return false;
-  return facts.position.timeline === end.timeline && comparePositions(facts.position, end) >= 0;
+  return covers(facts.position, end);
 }
 
 /** One step after the other in all groups: written out, stopped, the ends written down together with the new role. */

@@ -144,6 +144,9 @@ export function comparePositions(a: WalPosition, b: WalPosition): number {
   return a.timeline !== b.timeline ? a.timeline - b.timeline : lsnNumber(a.lsn) - lsnNumber(b.lsn);
 }
 
+/** Has whoever is at `own` all up to `wanted`? Without its timeline a position says nothing: one that a later one left has as much WAL, and other. */
+export const covers = (own: WalPosition, wanted: WalPosition): boolean => own.timeline === wanted.timeline && lsnNumber(own.lsn) >= lsnNumber(wanted.lsn);
+
 /** The electable members, the one with the most WAL first, then by name. */
 export function candidates(context: Context): string[] {
   return Object.keys(context.record.members)

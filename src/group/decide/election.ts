@@ -109,9 +109,9 @@ function isCandidate(context: Context, member: MemberRecord): boolean {
 }
 
 /**
- * Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last, the latest last of all. One that was left by
- * a timeline can't fetch what the best has: where those that stay are all so, or have failed, the best is the primary itself,
- * though the manifest may have left it out.
+ * Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last, the latest last of
+ * all. One that was left by a timeline can't fetch what the best has: where those that stay are all so, or have failed, the best
+ * is the primary itself, though the manifest may have left it out.
  */
 function choose(context: Context, promotion: Promotion, set: Promiser[], best: Promiser): Promiser | undefined {
   const failed = promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member);

@@ -120,11 +120,11 @@ export function diverged(context: Context): boolean {
   for (const member of Object.values(record.members)) {
     const report = context.report(member.name);
     if (member.goal.kind !== 'follow' || member.role === 'logger' || report === null || report.incarnation !== member.incarnation || report.goalTerm !== record.term) continue;
-    const { timeline, lsn } = positionOf(report);
-    const next = leftBy(record.timelines, { timeline, lsn });
-    if (timeline === 0 || next === undefined || report.streamingFrom !== null) continue;
+    const position = positionOf(report);
+    const next = leftBy(record.timelines, position);
+    if (position.timeline === 0 || next === undefined || report.streamingFrom !== null) continue;
     remake(context, member.name, { rebuilds: member.rebuilds + 1, renewal: 'rewind' });
-    context.tell({ level: 'warning', kind: 'member-diverged', member: member.name, message: `${member.name} has WAL up to ${lsn} of timeline ${timeline}, which timeline ${next.timeline} left at ${next.begin}: it is rewound` });
+    context.tell({ level: 'warning', kind: 'member-diverged', member: member.name, message: `${member.name} has WAL up to ${position.lsn} of timeline ${position.timeline}, which timeline ${next.timeline} left at ${next.begin}: it is rewound` });
     changed = true;
   }
   return changed;

@@ -5,7 +5,7 @@
  * (WalReceiverMain in walreceiver.c begins at GetXLogReplayRecPtr(); SyncRepGetCandidateStandbys in syncrep.c looks at the
  * name and the state alone).
  */
-import { comparePositions, type Context } from './context.ts';
+import { covers, type Context } from './context.ts';
 import { NO_TERM } from './quorum.ts';
 import type { MemberRecord, WalPosition } from '../model.ts';
 
@@ -22,7 +22,7 @@ export function remake(context: Context, name: string, how: Partial<Pick<MemberR
 /** Those who promised no more of the very timeline than the best has: one that is on another may have left it. */
 export function proveByPromise(context: Context, promised: readonly { member: MemberRecord; position: WalPosition }[], best: WalPosition): void {
   for (const { member, position } of promised) {
-    if (position.timeline === best.timeline && comparePositions(position, best) <= 0) prove(context, member.name);
+    if (covers(best, position)) prove(context, member.name);
   }
 }
 

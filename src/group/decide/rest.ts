@@ -1,7 +1,8 @@
 /** When to decide about a group again though nobody has said anything new: time alone may have brought something about. Pure. */
 import { leaseOverMs, type DecisionInput } from './context.ts';
 
-const ROUND_MS = 1_000;
+/** The longest rest. */
+export const ROUND_MS = 1_000;
 /** While somebody takes over, several waits end within a second. */
 const PROMOTION_ROUND_MS = 100;
 

@@ -5,6 +5,7 @@
 import { PgorbitError } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
 import { parseLsn } from '../../../wal/lsn.ts';
+import { covers } from '../../decide/context.ts';
 import type { CatchUp, Goal, WalPosition } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { syncSlots } from '../slots.ts';
@@ -50,17 +51,11 @@ async function isPrepared(member: Member, goal: Promote): Promise<boolean> {
   return rows[0]?.names === goal.synchronousNames;
 }
 
-/** A position says nothing without its timeline: one that a later one left has as much WAL, and other. */
-async function has(member: Member, wanted: WalPosition, signal: AbortSignal): Promise<boolean> {
-  const { timeline, lsn } = await positionOfStandby(member, signal);
-  return timeline === wanted.timeline && parseLsn(lsn) >= parseLsn(wanted.lsn);
-}
-
 /** A primary that stops waits for its standbys, but not for one that is not connected at that moment. */
 async function mustHave(member: Member, end: WalPosition, signal: AbortSignal): Promise<void> {
-  if (await has(member, end, signal)) return;
-  const { timeline, lsn } = await positionOfStandby(member, signal);
-  throw new PgorbitError('unsafe', `${member.place.member} has WAL up to ${lsn} of timeline ${timeline}, and the primary was stopped at ${end.lsn} of timeline ${end.timeline}: it can't be promoted without the rest`);
+  const own = await positionOfStandby(member, signal);
+  if (covers(own, end)) return;
+  throw new PgorbitError('unsafe', `${member.place.member} has WAL up to ${own.lsn} of timeline ${own.timeline}, and the primary was stopped at ${end.lsn} of timeline ${end.timeline}: it can't be promoted without the rest`);
 }
 
 /** Streams until it has the position. An upstream that is a logger serves what the old primary gave it. */
@@ -74,7 +69,7 @@ async function catchUp(member: Member, target: CatchUp, term: number, signal: Ab
     const rows = await member.sql().query<{ received: string | null; replayed: string | null }>('select pg_last_wal_receive_lsn()::text as received, pg_last_wal_replay_lsn()::text as replayed');
     const [received, replayed] = [rows[0]?.received, rows[0]?.replayed].map((lsn) => (lsn ? parseLsn(lsn) : 0n)) as [bigint, bigint];
     const now = received > replayed ? received : replayed;
-    if (now >= end && (await has(member, target, signal))) return;
+    if (now >= end && covers(await positionOfStandby(member, signal), target)) return;
     if (now > last) movedAt = performance.now();
     else if (performance.now() - movedAt > STALLED_MS) {
       throw new PgorbitError('postgres-failed', `${member.place.member} lacks WAL up to ${target.lsn} and does not get it from ${target.upstream.member}`, { hint: `pgorbit logs ${member.place.member}` });
