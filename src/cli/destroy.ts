@@ -6,7 +6,8 @@ import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { agentConfigFile, type AgentConfig } from '../agent/config.ts';
 import { findCgroup } from '../engine/cgroup.ts';
-import { postgresOsUser } from '../engine/osuser.ts';
+import { removeEngines } from '../engine/embedded.ts';
+import { postgresOsUser, type OsUser } from '../engine/osuser.ts';
 import { reach, release } from '../engine/reach.ts';
 import { errnoOf, PgorbitError, toReport } from '../errors.ts';
 import type { ClusterSpec } from '../group/model.ts';
@@ -59,11 +60,11 @@ export async function destroyCluster(context: Context, cluster: string, deadline
   }
   progress.step('remove settings and certificates');
   for (const folder of made.folders) await removeEmpty(folder, kept);
+  // Before cluster.json goes: interrupted after that, no destroy would come back for them.
+  await clearEngines(home, cluster, user);
   await clearHome(home, file, kept);
-  if ((await listClusters(home)).length === 0) {
-    if (await exists(enginesDir(home))) await release(enginesDir(home), user);
-    await rm(enginesDir(home), { recursive: true, force: true });
-  }
+  // Again, for two last clusters that go side by side.
+  await clearEngines(home, cluster, user);
   progress.done();
   return kept;
 }
@@ -137,6 +138,13 @@ async function clearHome(home: string, file: ClusterFile, kept: string[]): Promi
   await rmdir(admin);
   await rm(join(top, 'up.lock'), { force: true });
   await removeEmpty(top, kept);
+}
+
+/** The embedded PostgreSQL's copies, when no other cluster is left to run them. */
+async function clearEngines(home: string, cluster: string, user: OsUser | null): Promise<void> {
+  if ((await listClusters(home)).some((name) => name !== cluster) || !(await exists(enginesDir(home)))) return;
+  await release(enginesDir(home), user);
+  await removeEngines(home);
 }
 
 async function removeEmpty(dir: string, kept: string[]): Promise<void> {

@@ -1,9 +1,12 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readlink, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { installEmbedded } from './embedded.ts';
+import { sleep } from '../lifecycle.ts';
+import { installEmbedded, removeEngines } from './embedded.ts';
 import { findEngine, listEngines } from './find.ts';
 import { scratchFolder } from './testing/scratch.ts';
 
@@ -31,6 +34,22 @@ test('the embedded programs are copied whole, once, with their links, also by tw
   } finally {
     process.umask(umask);
   }
+});
+
+test('a removal that is killed leaves no half under the name that the next one runs', async () => {
+  const bin = (await installEmbedded(home))!;
+  const program = `import { removeEngines } from ${JSON.stringify(join(import.meta.dirname, 'embedded.ts'))}; await removeEngines(${JSON.stringify(home)});`;
+  const removing = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], { stdio: 'inherit' });
+  const ended = once(removing, 'exit');
+  while (removing.exitCode === null && existsSync(join(bin, 'postgres'))) await sleep(1);
+  removing.kill('SIGKILL');
+  await ended;
+  expect(existsSync(join(bin, 'postgres'))).toBe(false);
+
+  expect((await run(join((await installEmbedded(home))!, 'postgres'), ['--version'])).stdout).toContain('PostgreSQL');
+  expect(await readdir(join(home, 'engines'))).toEqual([basename(join(bin, '..'))]);
+  await removeEngines(home);
+  expect(await readdir(home)).toEqual([]);
 });
 
 test('a version that is asked for is found, and the embedded one where no other has it', async () => {

@@ -69,7 +69,7 @@ export async function installEmbedded(home: string): Promise<string | null> {
 
   await mkdir(enginesDir(home), { recursive: true });
   await removeLeftovers(target);
-  const aside = `${target}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  const aside = asideOf(target);
   try {
     await cp(join(source, 'native'), aside, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE });
     await makeLinks(aside);
@@ -82,6 +82,28 @@ export async function installEmbedded(home: string): Promise<string | null> {
   }
   return bin;
 }
+
+/**
+ * Removes what installEmbedded() copied into `home`. Each copy goes aside by one rename first: a process that is
+ * killed in the middle leaves no half of an engine under a name that the next one would run.
+ */
+export async function removeEngines(home: string): Promise<void> {
+  const folder = enginesDir(home);
+  for (const name of await readdir(folder).catch(absent)) {
+    const aside = asideOf(join(folder, name));
+    await rename(join(folder, name), aside).catch(absent);
+    await rm(aside, { recursive: true, force: true });
+  }
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** Another process may remove the same at the same time. */
+function absent(error: unknown): [] {
+  if (errnoOf(error) !== 'ENOENT') throw error;
+  return [];
+}
+
+const asideOf = (target: string): string => `${target}.${process.pid}.${randomBytes(4).toString('hex')}`;
 
 /** Halves that a killed process left: their names carry its id. */
 async function removeLeftovers(target: string): Promise<void> {
