@@ -36,14 +36,22 @@ export class Cluster {
     return this.file.cluster;
   }
 
-  /** The cluster named `name`. Throws `no-such-cluster`. */
+  /** The cluster named `name`. Throws `no-such-cluster`; `operation-failed` where only a half of it is there. */
   static async open(context: Context, name: string): Promise<Cluster> {
+    const cluster = await Cluster.openWhole(context, name);
+    if (cluster instanceof Cluster) return cluster;
+    throw new PgorbitError('operation-failed', `cluster ${name} is only half made: an \`up\` was interrupted`, { hint: '`pgorbit up` finishes it; `pgorbit destroy --yes` removes it', cause: cluster });
+  }
+
+  /** As open(), but says what is missing where an `up` or `destroy` was interrupted before it had or after it removed what the agents' identity is. */
+  static async openWhole(context: Context, name: string): Promise<Cluster | PgorbitError> {
     const file = await readCluster(context.home, name);
     if (file === null) throw new PgorbitError('no-such-cluster', `there is no cluster ${name} in ${context.home}`, { hint: '`pgorbit up` makes one' });
     const identity = await readIdentity(adminDir(context.home, name)).catch((cause: unknown) => {
       if (!(cause instanceof PgorbitError) || cause.code !== 'no-such-cluster') throw cause;
-      throw new PgorbitError('operation-failed', `cluster ${name} is only half made: an \`up\` was interrupted`, { hint: '`pgorbit up` finishes it; `pgorbit destroy --yes` removes it', cause });
+      return cause;
     });
+    if (identity instanceof PgorbitError) return identity;
     return new Cluster(file, new Map([...file.agents, ...file.remote].map((agent: AgentAddress) => [agent.host, new RpcClient(agent, identity)])), identity);
   }
 

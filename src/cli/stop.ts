@@ -24,13 +24,17 @@ const POLL_MS = 50;
  */
 export async function stopCluster(context: Context, file: ClusterFile, spec: ClusterSpec | null, deadline: Deadline, leave = false): Promise<void> {
   await endStarting(context.home, file.cluster);
-  const cluster = await Cluster.open(context, file.cluster);
-  try {
-    await markStopped(context, cluster);
-    if (file.remote.length > 0) await stopRemote(context, cluster, deadline, leave);
-    await Promise.all(file.agents.map(({ host }) => stopHost(context, cluster, host, deadline)));
-  } finally {
-    cluster.close();
+  const cluster = await Cluster.openWhole(context, file.cluster);
+  // Nobody can call an agent without what was not written yet, or is gone already.
+  if (!(cluster instanceof Cluster)) await Promise.all(file.agents.map(({ host }) => stopAgent(agentDir(context.home, file.cluster, host))));
+  else {
+    try {
+      await markStopped(context, cluster);
+      if (file.remote.length > 0) await stopRemote(context, cluster, deadline, leave);
+      await Promise.all(file.agents.map(({ host }) => stopHost(context, cluster, host, deadline)));
+    } finally {
+      cluster.close();
+    }
   }
   await stopStrays(context, file, spec, deadline);
   await stopStrayArchivers(context, file);
