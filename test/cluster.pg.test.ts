@@ -77,6 +77,8 @@ function life(scene: Scene): void {
       name: 'main', driver: scene.driver, path: cluster.volume, members: expect.any(Array),
       bytes: expect.objectContaining({ total: expect.any(Number), free: expect.any(Number), shared: expect.any(Number) }),
     })]);
+    const dataOf = (members: VolumeStatus['members']): string[] => members.filter(({ logical }) => logical > 30_000_000).map(({ name }) => name);
+    await expect.poll(async () => dataOf((await cluster.call('GET /v1/status', {})).volumes[0]?.members ?? []), { message: 'what was measured in the midst of `up` is not kept' }).toEqual(['n1', 'n2', 'n3']);
     expect(status.endpoints).toEqual({ rw: expect.stringContaining('read-write'), ro: expect.stringContaining('prefer-standby'), split: null });
   });
 

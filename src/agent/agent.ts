@@ -147,7 +147,7 @@ export class Agent {
       tell, log, now: this.now,
     });
     this.enrolment = new Enrolment({ config, store, view: this.view, tell });
-    this.volumes = new HostVolumes({ view: this.view, tell, log: this.log, now: this.now });
+    this.volumes = new HostVolumes({ view: this.view, tell, log: this.log, now: this.now, background: (what, work) => this.#life.run(what, work) });
     this.members = new HostMembers({
       home: this.home, host: this.config.host, user: options.user, view: this.view, volumes: this.volumes, log: this.log, tell,
       onReport: () => this.#reporter.soon(), takenMsAgo: () => this.#reporter.takenMsAgo(), superseded: () => this.#gate.superseded(),

@@ -6,7 +6,7 @@ import { siteStatus } from '../site/status.ts';
 
 export async function currentStatus(agent: Agent): Promise<StatusDocument> {
   const { view, decider, volumes, config, keeper } = agent;
-  if (volumes.known().length === 0) await volumes.watch();
+  const measured = await volumes.glance();
   const records = new Map([...view.groups].map(([name, { record }]) => [name, record]));
   const site = keeper.site;
   return statusOf({
@@ -21,7 +21,7 @@ export async function currentStatus(agent: Agent): Promise<StatusDocument> {
     leader: { host: config.host, pid: process.pid },
     voters: agent.store.members().voters,
     settled: (group) => decider.settled(group),
-    volumes: volumes.known(),
+    volumes: measured,
     engine: agent.members.engine === null ? null : `PostgreSQL ${agent.members.engine.version} (${agent.members.engine.source})`,
     now: agent.now(),
   });

@@ -1,16 +1,18 @@
 /** The volumes that this host's members live on: opened once, measured seldom, watched for space. */
 import { mkdir } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { VolumeStatus } from './api.ts';
 import type { ClusterView } from './documents.ts';
 import { PgorbitError } from '../errors.ts';
 import { volumeOf } from '../group/on-volume.ts';
 import { volumeMemberDir } from '../home.ts';
+import { sleep, type Lifecycle } from '../lifecycle.ts';
 import type { EventDraft } from '../observe/event.ts';
 import type { Log } from '../observe/log.ts';
 import { mountImage } from '../volume/image.ts';
 import { imageFileOf, readImageRecord } from '../volume/image-record.ts';
 import { ensureBallast, judgeSpace, readSpace, releaseBallast, type SpaceLevel } from '../volume/space.ts';
-import { openVolume, type UsageMember, type Volume } from '../volume/volume.ts';
+import { openVolume, type Volume } from '../volume/volume.ts';
 
 /** Measuring reads the extents of every file: no more than this share of the time goes into it. */
 const MEASURE_SHARE = 0.02;
@@ -18,6 +20,8 @@ const MEASURE_EVERY_MS = 60_000;
 /** While the room on the volume has stayed the same but for this many bytes, a measurement holds for longer. */
 const UNCHANGED = 16 * 1024 * 1024;
 const UNCHANGED_EVERY_MS = 600_000;
+/** A question after the status waits no longer for a measurement: of a large volume it takes seconds. */
+const GLANCE_MS = 300;
 /** Own bytes below this are no reason to clone a member again, however small the database. */
 const NOT_WORTH_IT = 256 * 1024 * 1024;
 
@@ -34,6 +38,7 @@ export interface HostVolumesOptions {
   tell: (event: EventDraft) => void;
   log: Log;
   now: () => number;
+  background: Lifecycle['run'];
 }
 
 export class HostVolumes {
@@ -76,11 +81,6 @@ export class HostVolumes {
     return (await readImageRecord(imageFileOf(path))) !== null;
   }
 
-  /** The newest measurement; null before the first. */
-  known(): VolumeStatus[] {
-    return [...this.#measured.values()].map(({ status }) => status);
-  }
-
   /** Measures anew; those who ask meanwhile get the same answer. */
   measure(name: string): Promise<VolumeStatus> {
     const running = this.#measuring.get(name);
@@ -93,7 +93,7 @@ export class HostVolumes {
   async #measure(name: string): Promise<VolumeStatus> {
     const volume = await this.open(name);
     const started = this.#options.now();
-    const usage = await volume.usage(this.#members(name, volume));
+    const usage = await volume.usage(this.#membersOn(name).map(({ cluster, group, member }) => ({ name: member, dir: volumeMemberDir(volume.path, cluster, group, member) })));
     const facts = await readSpace(volume.path);
     const space = judgeSpace(facts);
     const status: VolumeStatus = {
@@ -107,17 +107,35 @@ export class HostVolumes {
     return status;
   }
 
+  /** What is known, after a look, however short, at what was never measured or has other members now. */
+  async glance(): Promise<VolumeStatus[]> {
+    if (this.#names().some((name) => this.#hasChanged(name))) {
+      const looked = new AbortController();
+      this.#options.background('measuring volumes', () => this.watch().finally(() => looked.abort()));
+      await sleep(GLANCE_MS, looked.signal);
+    }
+    return this.#names().flatMap((name) => this.#measured.get(name)?.status ?? []);
+  }
+
+  #names(): string[] {
+    return Object.keys(this.#options.view.cluster?.document.spec.volumes ?? {});
+  }
+
+  /** Was it never measured, or are there other members on it than when it was? */
+  #hasChanged(name: string): boolean {
+    const measured = this.#measured.get(name)?.status.members.map((member) => member.name);
+    return !isDeepStrictEqual(measured, this.#membersOn(name).map(({ member }) => member));
+  }
+
   /** Looks at every volume's space, and measures those whose last measurement is old. */
   async watch(): Promise<void> {
-    for (const name of Object.keys(this.#options.view.cluster?.document.spec.volumes ?? {})) {
+    for (const name of this.#names()) {
       try {
         const room = await this.#watchSpace(name);
         const last = this.#measured.get(name);
         const unchanged = last !== undefined && Math.abs(last.room - room) < UNCHANGED;
         const rest = Math.max(unchanged ? UNCHANGED_EVERY_MS : MEASURE_EVERY_MS, (last?.tookMs ?? 0) / MEASURE_SHARE);
-        const present = this.#members(name, await this.open(name)).map((member) => member.name);
-        const others = last?.status.members.length !== present.length || last.status.members.some((member) => !present.includes(member.name));
-        if (last === undefined || others || this.#options.now() - last.at > rest) await this.measure(name);
+        if (this.#hasChanged(name) || (last !== undefined && this.#options.now() - last.at > rest)) await this.measure(name);
       } catch (error) {
         this.#options.log.warn({ err: error, volume: name }, 'the volume cannot be looked at');
       }
@@ -154,17 +172,15 @@ export class HostVolumes {
     return shares;
   }
 
-  #members(name: string, volume: Volume): UsageMember[] {
-    const members: UsageMember[] = [];
-    const { view } = this.#options;
-    for (const { record } of view.groups.values()) {
-      const spec = view.cluster?.document.spec;
+  /** Members that have data there. What is half made is measured when it is whole. */
+  #membersOn(name: string): { cluster: string; group: string; member: string }[] {
+    const { cluster, groups } = this.#options.view;
+    const spec = cluster?.document.spec;
+    return [...groups.values()].flatMap(({ record }) => {
       const group = spec?.groups[record.group];
-      if (spec === undefined || group === undefined) continue;
-      for (const member of Object.values(record.members)) {
-        if (volumeOf(group, member) === name) members.push({ name: member.name, dir: volumeMemberDir(volume.path, spec.cluster, record.group, member.name) });
-      }
-    }
-    return members;
+      if (spec === undefined || group === undefined) return [];
+      const there = Object.values(record.members).filter((member) => member.joined && volumeOf(group, member) === name);
+      return there.map((member) => ({ cluster: spec.cluster, group: record.group, member: member.name }));
+    });
   }
 }
