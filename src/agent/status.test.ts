@@ -174,6 +174,8 @@ describe('the status of a group', () => {
       expect(statusOfScene(scene).reason).toContain('; n1 and n3 do not answer, and without a majority nobody may be promoted');
       Object.assign(scene.record!.promotion!, { phase: 'promote' });
       expect(statusOfScene(scene).reason).toBe('n2 is being promoted in term 8');
+      Object.assign(scene.record!.promotion!, { attempts: 2 });
+      expect(statusOfScene(scene).reason).toBe('n2 is being promoted in term 8; 2 tries have failed, as `pgorbit events` tells');
     });
 
     it('leaves loggers and standbys out of the endpoints', () => {

@@ -183,7 +183,10 @@ function standbyHealth(look: Look, record: GroupRecord): Health {
 
 function promotionReason(record: GroupRecord, reports: Look['reports']): string {
   const { promotion, term, voters } = record;
-  if (promotion?.phase !== 'promise') return `${promotion?.candidate} is being promoted in term ${term}`;
+  if (promotion?.phase !== 'promise') {
+    const failed = promotion?.attempts ?? 0;
+    return `${promotion?.candidate} is being promoted in term ${term}${failed === 0 ? '' : `; ${failed === 1 ? 'one try has' : `${failed} tries have`} failed, as \`pgorbit events\` tells`}`;
+  }
   const promised = [...reports].filter(([, report]) => report?.promised?.term === term).map(([name]) => name);
   if (voters.length === 0) return `a primary is elected in term ${term}: the members say what they have`;
   const needed = voters.length - acknowledgementsOf(voters.length);

@@ -184,7 +184,7 @@ export type Goal =
    * writes. Local storage: stream what `catchUp` has more, then accept writes on exactly the timeline `timeline`;
    * never without the WAL up to `atLeast`.
    */
-  | { kind: 'promote'; predecessors: Predecessor[]; synchronousNames: string; timeline: number | null; catchUp: CatchUp | null; atLeast: WalPosition | null; slots: string[] }
+  | { kind: 'promote'; predecessors: Predecessor[]; acceptLoss: boolean; synchronousNames: string; timeline: number | null; catchUp: CatchUp | null; atLeast: WalPosition | null; slots: string[] }
   /** Write out dirty pages, so that the stop which follows is short; stay what it is. */
   | { kind: 'checkpoint' }
   /** Be stopped when no client is connected. `patient` waits for that moment; otherwise new clients are turned away at once. */
@@ -258,6 +258,10 @@ export interface Promotion {
    * whose promotion was given up (nobody knows how far it came). Empty when their storage is gone for good.
    */
   predecessors: Predecessor[];
+  /** Who accepted writes before it began; null where nobody did here. */
+  primary: string | null;
+  /** Shared storage: a person gave up what can't be read of the predecessors' WAL. Holds for this candidate, not for the next one. */
+  acceptLoss: boolean;
   /** A switchover: the predecessor was stopped cleanly and comes back without a rebuild. */
   planned: boolean;
   /** Candidates that were given up so far: each further try waits longer. */
@@ -269,7 +273,7 @@ export interface Promotion {
 /** A longer undertaking that a person asked for. At most one a group runs at a time. */
 export type Operation =
   | { id: string; kind: 'switchover'; from: string; to: string; step: 'checkpoint' | 'stop' | 'promote' }
-  | { id: string; kind: 'promote'; to: string }
+  | { id: string; kind: 'promote'; to: string; acceptLoss: boolean }
   | { id: string; kind: 'restart'; left: string[]; current: string | null }
   | { id: string; kind: 'reclone'; left: string[]; current: string | null; step: 'drain' | 'attach'; drainMs: number; cut: boolean };
 
@@ -333,7 +337,8 @@ export interface GroupRecord {
 /** What a person may ask of a group; answered at once with an id, carried out by the deciding agent. */
 export type OperateRequest =
   | { kind: 'switchover'; group: string; to: string | null }
-  | { kind: 'promote'; group: string; member: string; force: boolean }
+  /** `acceptLoss`: what can't be read of the old primary's WAL is given up; also while a promotion that needs it is tried. */
+  | { kind: 'promote'; group: string; member: string; force: boolean; acceptLoss?: boolean }
   /** `primaryFirst` where a limit is lowered that a standby must not be below: its replicas follow when they know of it. */
   | { kind: 'restart'; group: string; members: string[] | null; primaryFirst?: boolean }
   | { kind: 'reload'; group: string; members: string[] | null }
@@ -360,6 +365,8 @@ export interface MemberReport {
   /** The incarnation and term that the member's data directory carries; 0 when there is no data. */
   incarnation: number;
   term: number;
+  /** Its agent has looked, knows the present orders, and there is no data. */
+  empty: boolean;
   /** The `restarts` number that the running postgres was started for. */
   restarts: number;
   state: MemberState;

@@ -12,23 +12,25 @@ import { findStandby } from '../standby-here.ts';
 interface Options {
   as?: string;
   force?: boolean;
+  acceptLoss?: boolean;
 }
 
 export const define: Define = (command, declare) => {
   command
     .argument('<member>', 'the member that becomes the primary, or group/member; a standby becomes a cluster of its own')
     .option('--as <name>', "for a standby: the new cluster's name (default: CLUSTER-MEMBER)")
-    .option('--force', 'yes: the old primary is fenced for good, and comes back as a replica by a new clone; for a standby: its cluster is lost');
-  declare<Options>(command, 'pgorbit promote n2 --force\npgorbit promote s1 --as dr\npgorbit promote s1 --as dr --force', async (context, [wanted = ''], options) => {
+    .option('--force', 'yes: the old primary is fenced for good, and comes back as a replica by a new clone; for a standby: its cluster is lost')
+    .option('--accept-loss', "with --force, on a shared volume: goes on without what can't be read of the old primary's WAL");
+  declare<Options>(command, 'pgorbit promote n2 --force\npgorbit promote n2 --force --accept-loss\npgorbit promote s1 --as dr\npgorbit promote s1 --as dr --force', async (context, [wanted = ''], options) => {
     if (options.as !== undefined || (await isStandby(context, wanted))) return promoteStandby(context, wanted, options);
     await act(context, (groups) => {
       const { group, member } = chooseMember(groups, wanted);
       if (options.force !== true) {
         throw new PgorbitError('unsafe', `promoting ${member.name} by hand fences ${group.primary ?? 'the old primary'} for good: it comes back as a replica by a new clone`, {
-          hint: `if ${group.primary ?? 'the old primary'} is dead: pgorbit promote ${wanted} --force; if it lives: pgorbit switchover --to ${wanted}`,
+          hint: `if ${group.primary ?? 'the old primary'} is dead: pgorbit promote ${wanted} --force${options.acceptLoss === true ? ' --accept-loss' : ''}; if it lives: pgorbit switchover --to ${wanted}`,
         });
       }
-      return { request: { kind: 'promote', group: group.name, member: member.name, force: true }, step: `promote ${member.name}` };
+      return { request: { kind: 'promote', group: group.name, member: member.name, force: true, acceptLoss: options.acceptLoss === true }, step: `promote ${member.name}` };
     });
   });
 };

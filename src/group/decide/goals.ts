@@ -38,12 +38,12 @@ function goalOf(context: Context, member: MemberRecord): Goal {
   // Nobody here accepts writes: one follows the other site, and the others follow that one.
   if (record.standbySite === true) return standbySiteGoal(context, member);
   if (record.promotion !== null) {
-    const { candidate, phase, predecessors, timeline, catchUp, atLeast } = record.promotion;
+    const { candidate, phase, predecessors, acceptLoss, timeline, catchUp, atLeast } = record.promotion;
     const local = spec.storage === 'local';
     // A standby has no vote: it waits on the line, as everybody does on shared storage.
     if (phase === 'promise' && member.role !== 'standby') return { kind: 'promise' };
     if (phase === 'promote' && member.name === candidate) {
-      return { kind: 'promote', predecessors, synchronousNames: namesFor(context, candidate), timeline, catchUp, atLeast, slots: slots(context, candidate, candidate) };
+      return { kind: 'promote', predecessors, acceptLoss, synchronousNames: namesFor(context, candidate), timeline, catchUp, atLeast, slots: slots(context, candidate, candidate) };
     }
     if (local && predecessors.some((one) => one.member === member.name)) return { kind: 'promise' };
     // On local storage those who promised follow the candidate at once: the first commit needs them.

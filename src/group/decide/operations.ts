@@ -1,7 +1,7 @@
 /** What a person asked for, carried forward one step at a time. A failover ends any of these; they never delay one. */
 import { isElectable, streams, type Context } from './context.ts';
 import { finish } from './finish.ts';
-import { startPromotion } from './promotion.ts';
+import { promoteAnyway, startPromotion } from './promotion.ts';
 import { remake } from './proof.ts';
 import type { Rule } from './rules.ts';
 import type { MemberReport, Operation, WalPosition } from '../model.ts';
@@ -14,6 +14,8 @@ export const operationRules: Rule[] = [
   { name: 'switchover', apply: (context) => forward(context, 'switchover', switchover) },
   // Promotion by hand.
   { name: 'promote', apply: (context) => forward(context, 'promote', promote) },
+  // Likewise, though it can't have all that was acknowledged; it takes the place of one that waits for that.
+  { name: 'promote-anyway', apply: promoteInstead },
   // The preferred primary keeps up again: the role goes back to it.
   { name: 'prefer', apply: prefer },
   // Rolling restart: replicas one by one, the primary last.
@@ -98,12 +100,21 @@ function promote(context: Context, operation: Of<'promote'>): boolean {
     finish(context, true, `${operation.to} is the primary`);
     return true;
   }
+  if (operation.acceptLoss) return false;
   if (!isElectable(context, operation.to)) {
     finish(context, false, `${operation.to} is no longer a running replica: it can't be promoted`);
     return true;
   }
   startPromotion(context, operation.to, { planned: false, operation: operation.id });
   context.tell({ level: 'warning', kind: 'promote', member: operation.to, message: `${operation.to} is promoted by hand in term ${context.record.term}` });
+  return true;
+}
+
+function promoteInstead(context: Context): boolean {
+  const { operation, promotion } = context.record;
+  if (operation?.kind !== 'promote' || !operation.acceptLoss || promotion?.operation === operation.id) return false;
+  promoteAnyway(context, operation.to, operation.id);
+  context.tell({ level: 'warning', kind: 'promote', member: operation.to, message: `${operation.to} is promoted by hand in term ${context.record.term}: what can't be read of the old primary's WAL is given up` });
   return true;
 }
 

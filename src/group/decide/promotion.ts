@@ -53,11 +53,32 @@ export function startPromotion(context: Context, candidate: string, how: { plann
     primary: null,
     promotion: {
       phase: local && atLeast === null ? 'promise' : 'promote', candidate, timeline: local || context.input.site !== null ? nextTimeline(context) : null, catchUp: null,
-      predecessors: old === null ? [] : [{ member: old.name, host: old.host }], attempts: 0, ...how, atLeast,
+      predecessors: old === null ? [] : [{ member: old.name, host: old.host }], primary: old?.name ?? null, acceptLoss: false, attempts: 0, ...how, atLeast,
     },
   });
   // On a shared volume, and after a clean stop, the candidate accepts writes with all that the old primary had.
   if (old !== null && (!local || atLeast !== null)) proveAsBefore(context, record.term);
+}
+
+/**
+ * Shared storage, and a person gives up what can't be read of the predecessors' WAL. What anybody else on the volume has is
+ * taken over all the same: all of them count as predecessors, so they are fenced, replayed, and cloned anew. Takes the place
+ * of a promotion that is tried in vain.
+ */
+export function promoteAnyway(context: Context, candidate: string, operation: string): void {
+  const { record } = context;
+  const writers = record.promotion === null ? [record.primary ?? candidate] : [...record.promotion.predecessors.map(({ member }) => member), record.promotion.candidate];
+  const replicas = Object.values(record.members).filter(({ role }) => role === 'replica').map(({ name }) => name);
+  const names = [...new Set([...writers, ...replicas])].filter((name) => name !== candidate && record.members[name] !== undefined);
+  context.change({
+    term: record.term + 1,
+    primary: null,
+    promotion: {
+      phase: 'promote', candidate, timeline: context.input.site === null ? null : nextTimeline(context), catchUp: null, atLeast: null,
+      predecessors: names.map((name) => ({ member: name, host: context.member(name).host })),
+      primary: record.promotion === null ? record.primary : record.promotion.primary, acceptLoss: true, planned: false, attempts: 0, operation,
+    },
+  });
 }
 
 export function primaryDown(context: Context): boolean {
@@ -66,11 +87,13 @@ export function primaryDown(context: Context): boolean {
   const primary = context.member(record.primary);
   const report = context.report(primary.name);
   const asked = primary.goal.kind === 'stop';
-  if (report === null || report.pid !== null || asked || report.incarnation !== primary.incarnation || report.goalTerm !== record.term) return false;
+  // There is nothing left that could be started.
+  const gone = report?.empty === true;
+  if (report === null || report.pid !== null || asked || (report.incarnation !== primary.incarnation && !gone) || report.goalTerm !== record.term) return false;
   // How it went down is read a moment after it is seen to be down: a clean stop is no reason for a failover.
   if (report.cleanStop === null && context.heldFor(`down:${primary.name}:${primary.restarts}`, true) < LOOK_MS) return false;
   // A restart that was asked for is under way until the report shows that it was tried.
-  if (report.restarts < primary.restarts && report.failures === 0) return false;
+  if (report.restarts < primary.restarts && report.failures === 0 && !gone) return false;
   const next = candidates(context)[0];
   // Where the manifest asks for patience, it is started in place for as long.
   const patient = context.heldFor(`lost:${record.term}`, true) < spec.electionDelayMs;
@@ -78,10 +101,11 @@ export function primaryDown(context: Context): boolean {
   if (mayFailOver) {
     const interrupted = record.operation;
     startPromotion(context, next, { planned: false, operation: null });
-    context.tell({ level: 'warning', kind: 'primary-lost', member: primary.name, message: `the primary ${primary.name} died: ${next} takes over in term ${context.record.term}` });
+    context.tell({ level: 'warning', kind: 'primary-lost', member: primary.name, message: `the primary ${primary.name} ${gone ? 'has no data any more' : 'died'}: ${next} takes over in term ${context.record.term}` });
     if (interrupted !== null) finish(context, false, `interrupted: the primary ${primary.name} died`);
     return true;
   }
+  if (gone) return false;
   // Restart in place; after each failure wait longer, so that a broken primary does not spin.
   const patience = Math.min(30_000, report.failures * 2_000);
   if (context.heldFor(`restart:${primary.name}:${primary.restarts}`, true) < patience) return false;
@@ -132,16 +156,18 @@ export function promotionFailed(context: Context): boolean {
   // The first one that fails makes way at once. Where all of them fail, on a full volume for example, haste helps nobody.
   const rest = promotion.attempts === 0 ? 0 : Math.min(ATTEMPT_LIMIT_MS, ATTEMPT_MS * 2 ** promotion.attempts);
   const rested = context.heldFor(`rest:${context.record.term}`, true) >= rest;
-  const broken = rested && tried && ((report.pid === null && report.state === 'failed') || report.failures >= FAILURES_BEFORE_NEXT);
+  const broken = rested && tried && ((report.pid === null && (report.state === 'failed' || report.empty)) || report.failures >= FAILURES_BEFORE_NEXT);
   if (!slow && !broken) return false;
   const why = broken ? (report.error?.message ?? 'it failed') : `it took more than ${PROMOTION_MS / 1000} s`;
   if (context.spec.storage === 'local') return electAgain(context, promotion, why);
+  // Where the old primary's WAL can't be all that was, it is the last to be started on: that would hide what is missing.
+  const spared = report?.error?.code === 'wal-invalid' ? promotion.primary : null;
   const next = candidates(context).find((name) => name !== promotion.candidate)
-    ?? promotion.predecessors.find(({ member }) => context.record.members[member] !== undefined)?.member;
+    ?? promotion.predecessors.find(({ member }) => context.record.members[member] !== undefined && member !== spared && context.report(member)?.empty !== true)?.member;
   if (next === undefined) return false;
   const failed = context.member(promotion.candidate);
   const predecessors = [...promotion.predecessors, { member: failed.name, host: failed.host }].filter(({ member }) => member !== next);
-  context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, timeline: promotion.timeline === null ? null : nextTimeline(context), predecessors, planned: false, attempts: promotion.attempts + 1 } });
+  context.change({ term: context.record.term + 1, promotion: { ...promotion, candidate: next, timeline: promotion.timeline === null ? null : nextTimeline(context), predecessors, acceptLoss: false, planned: false, attempts: promotion.attempts + 1 } });
   proveAsBefore(context, context.record.term - 1);
   context.tell({ level: 'error', kind: 'promotion-failed', member: failed.name, message: `promoting ${failed.name} failed (${why}); ${next} is tried next` });
   return true;

@@ -9,7 +9,8 @@ export function acceptRequest(input: DecisionInput, record: GroupRecord, request
   const context = new Context(input, record);
   refuseForSite(context, request);
   const running = record.operation;
-  if (running !== null && running.kind === 'reclone' && !running.cut) finish(context, false, `gave way to a ${request.kind}`);
+  const anyway = request.kind === 'promote' && request.acceptLoss === true;
+  if (running !== null && ((running.kind === 'reclone' && !running.cut) || (anyway && record.promotion !== null))) finish(context, false, `gave way to a ${request.kind}`);
   else if (running !== null) {
     throw new PgorbitError('state-conflict', `group ${record.group} is busy with a ${running.kind}`, { hint: 'wait for it (`pgorbit events -f` shows it) and try again' });
   }
@@ -40,6 +41,7 @@ function operationFor(context: Context, request: Exclude<OperateRequest, { kind:
       return { id, kind: 'switchover', from: presentPrimary(context), to: switchoverTarget(context, request.to), step: 'checkpoint' };
     case 'promote': {
       known(context, [request.member]);
+      if (request.acceptLoss && !context.report(record.primary ?? '')?.ready) return promotionAnyway(context, request, id);
       if (record.promotion !== null) {
         throw new PgorbitError('state-conflict', `${record.promotion.candidate} is being promoted just now`, { hint: `wait for it, then: pgorbit switchover --to ${request.member}` });
       }
@@ -54,7 +56,7 @@ function operationFor(context: Context, request: Exclude<OperateRequest, { kind:
       if (!request.force) {
         throw new PgorbitError('unsafe', `promoting ${request.member} fences ${record.primary ?? 'the old primary'} for good: it comes back as a replica by a new clone`, { hint: `pgorbit promote ${request.member} --force` });
       }
-      return { id, kind: 'promote', to: request.member };
+      return { id, kind: 'promote', to: request.member, acceptLoss: false };
     }
     case 'restart': {
       const left = rolling(context, request.members);
@@ -65,6 +67,20 @@ function operationFor(context: Context, request: Exclude<OperateRequest, { kind:
       return { id, kind: 'reclone', left: members, current: null, step: 'drain', drainMs: request.drainMs, cut: true };
     }
   }
+}
+
+/** Nobody accepts writes, and a person wants somebody to, whatever can't be read any more. Its data have to be whole, and its agent there. */
+function promotionAnyway(context: Context, { member: name, force }: Extract<OperateRequest, { kind: 'promote' }>, id: string): Operation {
+  const { record, spec } = context;
+  if (spec.storage === 'local') {
+    throw new PgorbitError('unsafe', `group ${record.group} has local storage: there is no volume on which something could not be read, and a promotion asks the voters what they have`, { hint: `pgorbit promote ${name} --force` });
+  }
+  const member = record.members[name];
+  if (member?.role !== 'replica' || !member.joined || spec.members[name] === undefined || context.report(name) === null) {
+    throw new PgorbitError('unsafe', `${name} can't be promoted: it is no replica with whole data whose agent answers`, { hint: 'name another one; `pgorbit status` shows them' });
+  }
+  if (!force) throw new PgorbitError('unsafe', `promoting ${name} without what can't be read of the old primary's WAL loses what only that has`, { hint: `pgorbit promote ${name} --force --accept-loss` });
+  return { id, kind: 'promote', to: name, acceptLoss: true };
 }
 
 function presentPrimary(context: Context): string {

@@ -96,6 +96,13 @@ const TESTS: Record<string, () => void> = {
     expect(scene.decide(500), 'the old primary is the last resort').toMatchObject({ term: 4, primary: null, promotion: { candidate: 'n1', predecessors: [{ member: 'n2' }, { member: 'n3' }], planned: false } });
     expect(scene.member('n1').goal.kind).toBe('promote');
     expect(scene.member('n2').goal).toEqual({ kind: 'stop' });
+    const damaged = failover();
+    const unreadable = { code: 'wal-invalid', message: 'segments are missing' } as const;
+    damaged.report('n2', { failures: 2, goalTerm: 2, error: unreadable });
+    expect(damaged.decide().promotion).toMatchObject({ candidate: 'n3', primary: 'n1' });
+    damaged.report('n2', down(true)).report('n3', { failures: 2, goalTerm: 3, error: unreadable });
+    damaged.decide();
+    expect(damaged.decide(500).promotion, 'started, the old primary would not show any more what is missing').toMatchObject({ candidate: 'n2', predecessors: [{ member: 'n1' }, { member: 'n3' }] });
   },
   'primary-down'() {
     const scene = new Scene();
@@ -108,6 +115,15 @@ const TESTS: Record<string, () => void> = {
     const manual = new Scene().report('n1', down(false));
     manual.spec.failover = 'manual';
     expect(manual.decide()).toMatchObject({ term: 1, primary: 'n1', members: { n1: { restarts: 2 } } });
+    const gone = new Scene().report('n1', { ...down(false), cleanStop: null, incarnation: 0 });
+    gone.decide();
+    expect(gone.decide(2_000).primary, 'its agent has not looked yet').toBe('n1');
+    gone.report('n1', { empty: true, restarts: 0 });
+    gone.decide();
+    expect(gone.decide(2_000), 'no data, no restart').toMatchObject({ term: 2, promotion: { candidate: 'n2', primary: 'n1' } });
+    const lonely = new Scene(['n1']).report('n1', { ...down(false), cleanStop: null, incarnation: 0, empty: true, restarts: 0 });
+    lonely.decide();
+    expect(lonely.decide(60_000).members['n1']?.restarts, 'and nobody else either').toBe(1);
     const alone = new Scene(['n1']).report('n1', { ...down(false), failures: 3 });
     expect(alone.decide().members['n1']?.restarts, 'a primary that fails to start waits longer each time').toBe(1);
     expect(alone.decide(6_000).members['n1']?.restarts).toBe(2);
@@ -216,6 +232,25 @@ const TESTS: Record<string, () => void> = {
     gone.ask({ kind: 'promote', group: 'main', member: 'n3', force: true });
     gone.report('n3', down(true));
     expect(gone.decide()).toMatchObject({ term: 1, promotion: null, operation: null, results: [{ ok: false }] });
+  },
+  'promote-anyway'() {
+    const ask = { kind: 'promote', group: 'main', member: 'n3', force: true, acceptLoss: true } as const;
+    const dead = new Scene();
+    delete dead.reports['n1'];
+    dead.ask(ask);
+    expect(dead.decide(), 'the other replicas may have what the old primary is not asked for any more').toMatchObject({
+      term: 2, primary: null, promotion: { candidate: 'n3', predecessors: [{ member: 'n1' }, { member: 'n2' }], primary: 'n1', acceptLoss: true, planned: false },
+    });
+    expect(dead.member('n3').goal).toMatchObject({ kind: 'promote', acceptLoss: true });
+    dead.report('n3', { inRecovery: false, term: 2, goalTerm: 2 });
+    expect(dead.decide(), 'all others are made anew').toMatchObject({ primary: 'n3', operation: null, results: [{ ok: true }], members: { n1: { incarnation: 2 }, n2: { incarnation: 2 } } });
+
+    const stuck = failover();
+    stuck.ask(ask);
+    expect(stuck.decide(), 'in place of one that is tried in vain').toMatchObject({ term: 3, promotion: { candidate: 'n3', predecessors: [{ member: 'n1' }, { member: 'n2' }], acceptLoss: true, operation: 'op' } });
+    expect(stuck.decide().term, 'once').toBe(3);
+    stuck.report('n3', { ...down(false), failures: 2, goalTerm: 3, state: 'failed' });
+    expect(stuck.decide().promotion, 'the loss was accepted for one').toMatchObject({ candidate: 'n2', acceptLoss: false });
   },
   restart() {
     const scene = new Scene(['n1', 'n2']);
@@ -418,5 +453,12 @@ describe('a request', () => {
     delete dead.reports['n1'];
     expect(() => dead.ask({ kind: 'promote', group: 'main', member: 'n2', force: false })).toThrow(/fences n1 for good/);
     expect(() => dead.ask({ kind: 'promote', group: 'main', member: 'n9', force: true })).toThrow(/no member n9/);
+    const anyway = { kind: 'promote', group: 'main', member: 'n2', acceptLoss: true } as const;
+    expect(() => dead.ask({ ...anyway, force: false })).toThrow(/loses what only that has/);
+    delete dead.reports['n2'];
+    expect(() => dead.ask({ ...anyway, force: true })).toThrow(/whose agent answers/);
+    const local = new Quorum();
+    delete local.reports['n1'];
+    expect(() => local.ask({ ...anyway, force: true })).toThrow(/local storage/);
   });
 });

@@ -62,7 +62,7 @@ export function takeOverSite(context: Context): boolean {
     ...plain, term: record.term + 1, primary: null, voters: end === null ? [] : firstVoters(context, candidate),
     promotion: {
       // Where it is known that this one has everything nobody need be asked.
-      phase: local && end === null ? 'promise' : 'promote', candidate, timeline: nextTimeline(context), catchUp: null, atLeast: local ? end : null, predecessors: [],
+      phase: local && end === null ? 'promise' : 'promote', candidate, timeline: nextTimeline(context), catchUp: null, atLeast: local ? end : null, predecessors: [], primary: null, acceptLoss: false,
       planned: true, attempts: 0, operation: null,
     },
   };

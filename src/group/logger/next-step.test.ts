@@ -8,7 +8,7 @@ const GOALS = {
   primary: { kind: 'primary', slots: [], synchronousNames: '', change: 0 },
   follow: { kind: 'follow', upstream: { member: 'n1', address: '127.0.0.1', port: 5433 }, slot: 'pgorbit_l1', name: 'l1@5' },
   promise: { kind: 'promise' },
-  promote: { kind: 'promote', predecessors: [], synchronousNames: '', timeline: 2, catchUp: null, atLeast: null, slots: [] },
+  promote: { kind: 'promote', predecessors: [], acceptLoss: false, synchronousNames: '', timeline: 2, catchUp: null, atLeast: null, slots: [] },
   checkpoint: { kind: 'checkpoint' },
   drain: { kind: 'drain', patient: true },
   stop: { kind: 'stop' },

@@ -28,6 +28,7 @@ export function reportOf(input: ReportInput): MemberReport {
     host: place.host,
     incarnation: facts?.data?.incarnation ?? 0,
     term: status === null ? 0 : termOf(status),
+    empty: facts !== null && facts.current && facts.data === null,
     restarts: facts?.startedFor ?? 0,
     state: stateOf(input),
     step: step === null ? null : DOING[step.do],

@@ -3,7 +3,7 @@ import type { Goal } from '../model.ts';
 import { configurationOf, type ConfigurationInput } from './configuration.ts';
 
 const follow: Goal = { kind: 'follow', upstream: { member: 'n1', address: '10.0.0.1', port: 5432 }, slot: 'pgorbit_n2', name: 'n2@7' };
-const promote: Goal = { kind: 'promote', predecessors: [], synchronousNames: '', timeline: null, catchUp: null, atLeast: null, slots: [] };
+const promote: Goal = { kind: 'promote', predecessors: [], acceptLoss: false, synchronousNames: '', timeline: null, catchUp: null, atLeast: null, slots: [] };
 const primary: Goal = { kind: 'primary', slots: [], synchronousNames: 'ANY 1 (n2)', change: 0 };
 
 const input = (patch: Partial<ConfigurationInput> = {}): ConfigurationInput => ({

@@ -7,7 +7,7 @@ const GOALS: Goal[] = [
   { kind: 'create' },
   { kind: 'primary', slots: ['pgorbit_n2'], synchronousNames: '', change: 0 },
   { kind: 'follow', upstream: { member: 'n2', address: '127.0.0.1', port: 5433 }, slot: 'pgorbit_n1', name: 'n1@5' },
-  { kind: 'promote', predecessors: [{ member: 'n2', host: 'h1' }], synchronousNames: '', timeline: null, catchUp: null, atLeast: null, slots: [] },
+  { kind: 'promote', predecessors: [{ member: 'n2', host: 'h1' }], acceptLoss: false, synchronousNames: '', timeline: null, catchUp: null, atLeast: null, slots: [] },
   { kind: 'promise' },
   { kind: 'checkpoint' },
   { kind: 'drain', patient: false },

@@ -50,7 +50,7 @@ describe('reportOf', () => {
     ['running', { observation: { ...observation, inRecovery: false } }],
     ['starting', { observation: null }],
     ['stopping', { step: { do: 'stop', mode: 'fast' } }],
-    ['promoting', { goal: { kind: 'promote', predecessors: [], synchronousNames: '', timeline: null, catchUp: null, atLeast: null, slots: [] } }],
+    ['promoting', { goal: { kind: 'promote', predecessors: [], acceptLoss: false, synchronousNames: '', timeline: null, catchUp: null, atLeast: null, slots: [] } }],
     ['stopped', gone],
     ['starting', { ...gone, step: { do: 'start', as: 'standby' } }],
     ['attaching', { ...gone, step: { do: 'attach' } }],

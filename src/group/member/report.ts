@@ -29,6 +29,7 @@ export function reportOf(input: ReportInput): MemberReport {
     host: place.host,
     incarnation: facts?.data?.incarnation ?? 0,
     term: facts?.data?.term ?? 0,
+    empty: facts !== null && facts.current && facts.data === null,
     restarts: facts?.startedFor ?? 0,
     state: stateOf(input),
     step: input.doing,

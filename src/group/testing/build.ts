@@ -21,7 +21,7 @@ export const memberRecord = (name: string, patch: Partial<MemberRecord> = {}): M
 export function reportOn(name: string, patch: Partial<MemberReport> = {}): MemberReport {
   const primary = name === 'n1';
   return {
-    group: 'main', member: name, host: 'h1', incarnation: 1, term: 1, restarts: 1, state: primary ? 'running' : 'streaming', step: null, pid: 100, ready: true, inRecovery: !primary,
+    group: 'main', member: name, host: 'h1', incarnation: 1, term: 1, empty: false, restarts: 1, state: primary ? 'running' : 'streaming', step: null, pid: 100, ready: true, inRecovery: !primary,
     systemIdentifier: '7', timeline: 1, lsn: '0/100', received: primary ? null : '0/100', streamingFrom: primary ? null : '127.0.0.1:5432', heardMs: primary ? null : 100, oldest: null, retained: {}, followers: [], promised: null, synchronousNames: null, change: null, history: null, lagMs: null, synchronous: false,
     pendingRestart: [], reached: primary ? 'primary' : 'follow', goalTerm: 1, sessions: 0, cleanStop: null, stoppedAt: null, error: null, failures: 0, ...patch,
   };

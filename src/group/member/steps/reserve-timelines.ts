@@ -28,11 +28,17 @@ export async function reserveTimelines(member: Member, wanted: number | null): P
  */
 export async function forgetReserved(dataDir: string): Promise<void> {
   const walDir = join(dataDir, 'pg_wal');
+  const found = await historiesIn(walDir);
+  const newest = Math.max(1, ...found.filter(({ begun }) => begun).map(({ timeline }) => timeline));
+  for (const { timeline, begun } of found) if (!begun && timeline > newest) await rm(join(walDir, historyFileName(timeline)), { force: true });
+}
+
+/** The timelines that a folder has history files of; those that were passed over have not `begun`. */
+export async function historiesIn(walDir: string): Promise<{ timeline: number; begun: boolean }[]> {
   const found: { timeline: number; begun: boolean }[] = [];
   for (const name of await readdir(walDir)) {
     const timeline = parseHistoryFileName(name);
     if (timeline !== null) found.push({ timeline, begun: parseHistory(timeline, await readFile(join(walDir, name), 'utf8'), join(walDir, name)).parents.length > 0 });
   }
-  const newest = Math.max(1, ...found.filter(({ begun }) => begun).map(({ timeline }) => timeline));
-  for (const { timeline, begun } of found) if (!begun && timeline > newest) await rm(join(walDir, historyFileName(timeline)), { force: true });
+  return found;
 }

@@ -8,26 +8,28 @@ import { findCgroup } from '../../../engine/cgroup.ts';
 import { readControlFile } from '../../../engine/control.ts';
 import { fence } from '../../../engine/fence.ts';
 import { reach } from '../../../engine/reach.ts';
-import { PgorbitError } from '../../../errors.ts';
+import { PgorbitError, toReport } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
 import { setFenced } from '../../../volume/fencemark.ts';
 import { judgeLock, surroundings } from '../../../volume/lock-owner.ts';
 import { readLock } from '../../../volume/lock.ts';
 import { readMarker } from '../../../volume/marker.ts';
 import { formatLsn, parseLsn, type Lsn } from '../../../wal/lsn.ts';
-import { findWalEnd } from '../../../wal/scan.ts';
 import type { Goal } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { closeRestore, openRestore } from '../restore.ts';
+import { readLeftWal, type LeftWal, type Successor } from './predecessor-wal.ts';
 import { promote } from './promote.ts';
 import { reserveTimelines } from './reserve-timelines.ts';
-import { beginOf, timelinesOf } from './wal-end.ts';
+import { timelinesOf } from './wal-end.ts';
+
+type Promote = Extract<Goal, { kind: 'promote' }>;
 
 /** Replay that stands still for this long while WAL is missing has failed. */
 const STALLED_MS = 10_000;
 const POLL_MS = 10;
 
-export async function takeOver(member: Member, goal: Extract<Goal, { kind: 'promote' }>, term: number, signal: AbortSignal): Promise<void> {
+export async function takeOver(member: Member, goal: Promote, term: number, signal: AbortSignal): Promise<void> {
   const { dirOf } = member.place;
   const story: string[] = [];
   const dirs = dirOf === null ? [] : goal.predecessors.map(({ member: name }) => ({ name, dir: dirOf(name) }));
@@ -35,14 +37,12 @@ export async function takeOver(member: Member, goal: Extract<Goal, { kind: 'prom
   for (const { name, dir } of dirs) {
     const started = performance.now();
     member.nowDoing(`fencing ${name}`);
-    const how = await fencePredecessor(member, dir, name, term);
+    const how = await fencePredecessor(member, dir, name, term, goal.acceptLoss);
     story.push(`fenced ${name} (${how}) in ${ms(performance.now() - started)}`);
   }
   for (const { name, dir } of dirs) {
-    const started = performance.now();
     member.nowDoing('replaying');
-    const end = await replayAll(member, join(dir, 'data'), signal);
-    story.push(end === null ? `had all of ${name}'s WAL` : `replayed ${name}'s WAL to ${formatLsn(end)} in ${ms(performance.now() - started)}`);
+    story.push(await replayAll(member, name, join(dir, 'data'), goal.acceptLoss, signal));
   }
   const promoting = performance.now();
   member.nowDoing('promoting');
@@ -60,21 +60,23 @@ export async function takeOver(member: Member, goal: Extract<Goal, { kind: 'prom
 /**
  * The mark first, so that nobody starts it again; then the kill; then the proof. @returns how it was done, in words.
  */
-async function fencePredecessor(member: Member, dir: string, name: string, term: number): Promise<string> {
+async function fencePredecessor(member: Member, dir: string, name: string, term: number, acceptLoss: boolean): Promise<string> {
   const marker = await readMarker(dir);
-  if (marker === null || marker.clusterId !== member.place.clusterId || marker.member !== name) {
-    throw new PgorbitError('fence-failed', `the data of the old primary are not at ${dir}: what it acknowledged can't be taken over`, {
-      hint: 'check that the volume is mounted; to start from a replica without it, restore the folder or drop the member',
-    });
+  const gone = marker === null && acceptLoss;
+  if (!gone && (marker === null || marker.clusterId !== member.place.clusterId || marker.member !== name)) {
+    throw new PgorbitError('fence-failed', `the data of ${name} are not at ${dir}: what it acknowledged can't be read. Mount the volume or restore that folder, or go on without it: ${anyway(member)}`);
   }
-  await setFenced(dir, term);
+  // A folder that is gone can't be marked, and nobody can start there.
+  if (!gone) await setFenced(dir, term);
   const cgroup = await findCgroup(member.place.cgroupOf(name));
   const result = await fence(join(dir, 'data'), cgroup);
   // Without its cgroup a start that was already under way fails instead of slipping through behind the fence.
   await cgroup?.remove();
-  await refuseLiving(dir, name);
+  if (!gone) await refuseLiving(dir, name);
   return result.how === 'nothing-ran' ? 'it was down' : `${result.killed} ${result.killed === 1 ? 'process' : 'processes'} killed`;
 }
+
+const anyway = (member: Member): string => `pgorbit promote ${member.place.member} --force --accept-loss`;
 
 /** What runs on another machine cannot be fenced from here: its lock says so. */
 async function refuseLiving(dir: string, name: string): Promise<void> {
@@ -86,42 +88,40 @@ async function refuseLiving(dir: string, name: string): Promise<void> {
 }
 
 /**
- * Replays the predecessor's WAL up to its last valid record.
- * @returns that position, or null where this member is on a later timeline: whoever began that one had replayed all this.
+ * Replays the predecessor's WAL up to its last valid record. Where that can't be all, or nothing can be read, it throws
+ * `wal-invalid`, unless a person has accepted the loss: then it is told.
+ * @returns how it went, in words.
  */
-async function replayAll(member: Member, dataDir: string, signal: AbortSignal): Promise<Lsn | null> {
-  const control = await readControlFile(dataDir);
-  const own = (await member.facts()).systemIdentifier;
-  if (own !== null && control.systemIdentifier !== own) {
-    throw new PgorbitError('unsafe', `${dataDir} belongs to the database system ${control.systemIdentifier}, this member to ${own}`);
-  }
+async function replayAll(member: Member, name: string, dataDir: string, acceptLoss: boolean, signal: AbortSignal): Promise<string> {
+  const started = performance.now();
   await member.letReplayRun();
-  const walDir = join(dataDir, 'pg_wal');
-  const timeline = await newestTimeline(walDir, control.walSegmentSize);
-  if ((await newestTimeline(join(member.place.dataDir, 'pg_wal'), control.walSegmentSize)) > timeline) return null;
-  const found = await findWalEnd({
-    walDir, timeline, signal,
-    from: await startOfScan(walDir, timeline, await replayed(member)),
-    segmentSize: control.walSegmentSize,
-    systemIdentifier: BigInt(control.systemIdentifier),
+  const successor = await asSuccessor(member);
+  const left = await readLeftWal(dataDir, successor, signal).catch((error: unknown): LeftWal => {
+    if (signal.aborted) throw error;
+    return { end: null, doubt: toReport(error).message };
   });
-  if (found.laterSegment !== null) {
-    member.tell({ level: 'error', kind: 'wal-gap', message: `WAL ends at ${formatLsn(found.end)}, but ${found.laterSegment} behind it is in use too: WAL before it was damaged or never flushed` });
+  if (left.doubt !== null && !acceptLoss) {
+    throw new PgorbitError('wal-invalid', `${left.doubt} What ${name} acknowledged can't be read: restore that folder, or go on without it: ${anyway(member)}`);
   }
-  if ((await replayed(member)) < found.end) {
-    await openRestore(member.place.homeDir, await reach(walDir, member.environment.user));
-    await replayTo(member, found.end, signal);
+  if (left.doubt !== null) member.tell({ level: 'error', kind: 'loss-accepted', message: `${left.doubt} What ${name} acknowledged there is given up, as was asked for` });
+  const { end } = left;
+  if (end === null) return left.doubt === null ? `had all of ${name}'s WAL` : `gave up ${name}'s WAL`;
+  if (end.laterSegment !== null) {
+    member.tell({ level: 'error', kind: 'wal-gap', message: `WAL ends at ${formatLsn(end.end)}, but ${end.laterSegment} behind it is in use too: WAL before it was damaged or never flushed` });
   }
-  return found.end;
+  if ((await replayed(member)) < end.end) {
+    await openRestore(member.place.homeDir, await reach(join(dataDir, 'pg_wal'), member.environment.user));
+    await replayTo(member, end.end, signal);
+  }
+  return `replayed ${name}'s WAL to ${formatLsn(end.end)} in ${ms(performance.now() - started)}`;
 }
 
-/** The position to look onward from: what is replayed here, or where the predecessor's own timeline begins, if later. */
-async function startOfScan(walDir: string, timeline: number, own: Lsn): Promise<Lsn> {
-  const begin = await beginOf(walDir, timeline);
-  return own > begin ? own : begin;
+async function asSuccessor(member: Member): Promise<Successor> {
+  const { systemIdentifier } = await member.facts();
+  const { walSegmentSize } = await readControlFile(member.place.dataDir);
+  const [timeline = 1] = await timelinesOf(join(member.place.dataDir, 'pg_wal'), walSegmentSize);
+  return { systemIdentifier, replayed: await replayed(member), timeline };
 }
-
-const newestTimeline = async (walDir: string, segmentSize: number): Promise<number> => (await timelinesOf(walDir, segmentSize))[0] ?? 0;
 
 async function replayed(member: Member): Promise<Lsn> {
   const rows = await member.sql().query<{ lsn: string | null }>('select pg_last_wal_replay_lsn()::text as lsn');
