@@ -90,7 +90,7 @@ export class Member {
   checkpointedFor: string | null = null;
   /** The incarnation for which the data could not be put right: they are copied anew. */
   rewindFailedFor = 0;
-  /** Its files are gone by these orders: what is found in their place later is a namesake's, of which this host has not heard. */
+  /** Its files are gone by these orders, or there never were any: what is found in their place later is a namesake's, of which this host has not heard. */
   removed = false;
   /** Of the timeline of a running primary. */
   history: { timeline: number; begins: TimelineBegin[] } | null = null;
@@ -154,6 +154,8 @@ export class Member {
     if (primary && this.history?.timeline !== observation.timeline) await this.#readHistory(observation.timeline);
     const stopped = process === 'none' && whole !== null ? await howItStopped(place.dataDir, goal.kind === 'stop', this.environment.log) : null;
     if (primary && !this.#accounts) this.#accounts = await accountsExist(this.sql(), this.environment.secrets);
+    const aside = goal.kind === 'remove' && !this.removed && (await asides(place)).length > 0;
+    this.removed ||= goal.kind === 'remove' && holding.kind === 'nothing' && !aside && process === 'none';
     return {
       data: whole === null ? null : {
         incarnation: whole.incarnation,
@@ -163,7 +165,7 @@ export class Member {
       },
       stoppedAt: stopped?.end ?? null,
       debris: holding.kind !== 'nothing' && whole === null,
-      aside: goal.kind === 'remove' && !this.removed && (await asides(place)).length > 0,
+      aside,
       fencedTerm,
       process,
       inRecovery: observation?.inRecovery ?? null,
