@@ -36,6 +36,9 @@ describe('without', () => {
     ['compare-and-set, writers of the record overwrite each other', { ...shared, rules: { compareAndSet: false }, wishes: 'hectic', faults: ['kill-primary'] }, ['term-back', 'two-primaries', 'two-writers', 'lost-commit']],
     ['a new incarnation, the files of a crash are used again', { ...shared, decide: crashedPrimaryComesBackAsItIs }, ['reused-data']],
     ['fencing failed candidates, two write at once', { ...shared, decide: onlyTheFirstPredecessor, freezeIn: 'take-over', faults: ['kill-primary', 'kill-any', 'start-fails'] }, ['two-writers', 'timeline-twice', 'lost-commit']],
+    ["removing a member's files once, a host that has not heard removes those of a namesake", { ...shared, rules: { removeOnce: false }, faults: ['namesake'] }, ['foreign-files']],
+    // A second line of defence: files are removed once, and then still not while another host uses them.
+    ['that and sparing files in use, they go while their server runs', { ...shared, rules: { removeOnce: false, sparesUsed: false }, faults: ['namesake'] }, ['deleted-running']],
     ['keeping whom a promotion reads from, commits are deleted', { ...shared, decide: removedPredecessorsGoAtOnce, wishes: 'edits', faults: ['kill-primary', 'crash-primary-host'] }, ['deleted-commit']],
   ])('%s', (_, options, rules) => {
     expect(rules).toContain(firstBroken(options, rules));
@@ -48,6 +51,8 @@ describe('without', () => {
     ['a majority of promises, a commit is on nobody who was asked', { ...partitioned, decide: oneVoteElects }, LOST],
     ['the highest position, the wrong one is promoted', { ...partitioned, decide: everyPositionIsTheSame }, LOST],
     ['catch-up, a candidate lacks what another has', { ...partitioned, rules: { catchUp: false } }, LOST],
+    ['the timeline in the catch-up, one with as much WAL of another is promoted', { ...quorum, rules: { catchUpTimeline: false }, faults: ['unheard'] }, LOST],
+    ['runners that end when the role changes, a logger is run as a replica', { ...quorum, rules: { runnerByRole: false }, faults: ['namesake'], peace: true }, ['liveness']],
     ['the WAL of a primary that was stopped, a switchover loses its end', { ...quorum, rules: { wholeWal: false }, wishes: 'switchovers', faults: ['replay-conflict'] }, LOST],
     ['timelines of their own, two promotions begin the same', { ...quorum, rules: { ownTimelines: false }, freezeIn: 'take-over', faults: ['kill-primary', 'isolate-primary', 'crash-primary-host'] }, ['timeline-twice', 'diverged']],
     ['changes that are recorded, voters change at once', { ...quorum, decide: votersChangeAtOnce, wishes: 'edits' }, ['voters']],

@@ -139,6 +139,12 @@ export class Invariants {
     this.#lastCopies(folder, 0, what);
   }
 
+  /** A member goes, and a host deletes its files: those that it made, and not what a namesake has made elsewhere since. */
+  removed(folder: Folder, member: string, host: string): void {
+    this.deleted(folder, member);
+    if (folder.host !== host) throw new Violation('foreign-files', `${host} removes the files of ${member}, which ${folder.host} has made`);
+  }
+
   /** A folder's WAL is about to be cut off at `from`. */
   truncated(folder: Folder, from: number, what: string): void {
     this.#lastCopies(folder, from, what);

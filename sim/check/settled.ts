@@ -1,5 +1,6 @@
 /** Liveness: what is not yet as it should be, once nothing goes wrong any more. */
 import { ASIDE } from '../world/disks.ts';
+import { ModelLogger } from '../model/logger.ts';
 import type { World } from '../world/world.ts';
 
 /** @returns the first thing that is not settled, in words, or null. */
@@ -30,6 +31,7 @@ function memberUnsettled(world: World, name: string, primary: boolean, term: num
   const report = world.agents.get(member.host)?.runners.get(name)?.report();
   const server = world.disks.serverIn(world.disks.folders.get(name));
   if (!report || server === undefined) return `does not run (goal ${member.goal.kind}, ${report?.error?.message ?? report?.state ?? 'no report'})`;
+  if (server instanceof ModelLogger !== (member.role === 'logger')) return `is a ${member.role} and does not run as one`;
   if (!report.ready || report.incarnation !== member.incarnation || report.restarts < member.restarts) return `is ${report.state} (incarnation ${report.incarnation} of ${member.incarnation}, restarts ${report.restarts} of ${member.restarts})`;
   if (report.reached !== member.goal.kind) return `has not reached its goal ${member.goal.kind}: ${report.error?.message ?? report.state}`;
   if (server.inRecovery === primary) return primary ? 'is the primary, and in recovery' : 'accepts writes';

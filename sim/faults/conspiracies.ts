@@ -1,5 +1,6 @@
 /** Faults that come together as a malicious mind would have them: each is a story in which a rule of the quorum is all that helps. */
 import { acknowledgementsOf } from '../../src/group/decide/quorum.ts';
+import type { MemberSpec } from '../../src/group/model.ts';
 import type { Prng } from '../kernel/prng.ts';
 import { ModelLogger } from '../model/logger.ts';
 import { ModelPostgres } from '../model/postgres.ts';
@@ -7,6 +8,10 @@ import type { Server } from '../model/server.ts';
 import { CLIENT_HOST, type World } from '../world/world.ts';
 import type { Fault } from './fault.ts';
 import { crashHost, freezeAgent, freezeHost, later } from './hosts.ts';
+import { isolate } from './network.ts';
+
+/** How late somebody who waits for a moment may see it. */
+const LOOK_MS = 3;
 
 export const CONSPIRACIES: Record<string, Fault> = {
   // The primary keeps one other host and its clients; that one may go and come back in the middle of it.
@@ -51,12 +56,63 @@ export const CONSPIRACIES: Record<string, Fault> = {
     cutOff(world, [server.host, host, CLIENT_HOST], world.hosts, random.int(2_500, 5_000));
     for (let ms = 4_000; ms < 20_000; ms += 2_000) later(world, ms, () => giveBack(world, server.member));
   },
+  // A replica is promoted and has its commits from loggers alone, its agent stands still just then, and its power goes: nobody
+  // has heard of its timeline when the old primary comes back, which wrote on by itself, and is elected with those loggers.
+  'unheard': (world, random) => {
+    const server = world.disks.servers.find(({ open }) => open);
+    const heirs = world.disks.servers.filter((one) => one instanceof ModelPostgres && one.inRecovery && one.host !== server?.host);
+    const loggers = world.disks.servers.filter((one) => one instanceof ModelLogger);
+    if (server === undefined || heirs.length === 0 || loggers.length === 0) return;
+    const heir = random.pick(heirs);
+    cutOff(world, [heir.host, ...loggers.map(({ host }) => host)], world.hosts, 15_000);
+    once(world, 15_000, () => heir.open, () => {
+      freezeAgent(world, random, heir.host, 20_000);
+      later(world, random.int(200, 800), () => {
+        // Longer than a promotion is waited for.
+        crashHost(world, random, heir.host, random.int(16_000, 30_000));
+        wake(world);
+      });
+    });
+  },
+  // A member goes, and its host does not hear that nobody expects it any more; meanwhile one of the same name comes
+  // on another, or there as what it was not before.
+  'namesake': (world, random) => {
+    const { spec } = world;
+    const leader = world.leader();
+    const primary = world.store.documents.record?.value.primary;
+    const gone = Object.values(spec.members).filter(({ name, host, role }) => (role === 'replica' || role === 'logger') && name !== primary && host !== leader?.host);
+    if (leader === undefined || gone.length === 0) return;
+    const member = random.pick(gone);
+    world.trace(() => `manifest: ${member.name} goes from ${member.host}, and will come elsewhere`);
+    leader.process.run(leader.apply((now) => ({ ...now, members: Object.fromEntries(Object.entries(now.members).filter(([name]) => name !== member.name)) })));
+    once(world, 10_000, () => world.store.documents.record?.value.members[member.name] === undefined, () => {
+      isolate(world, member.host, random.int(8_000, 20_000));
+      const next = elsewhere(world, random, member);
+      const agent = world.leader();
+      agent?.process.run(agent.apply((now) => (now.members[member.name] === undefined ? { ...now, members: { ...now.members, [member.name]: next } } : now)));
+    });
+  },
   // A fuse: several hosts lose their power at the same moment.
   'blackout': (world, random) => {
     const primary = world.disks.servers.find(({ open }) => open)?.host;
     for (const host of world.hosts) if (host === primary ? random.chance(0.8) : random.chance(0.6)) crashHost(world, random, host);
   },
 };
+
+/** On another host, a free one where members have storage of their own; or there a logger instead of a replica, or the other way round. */
+function elsewhere(world: World, random: Prng, { role, host, ...member }: MemberSpec): MemberSpec {
+  const { storage, commit, members } = world.spec;
+  if (storage === 'local' && commit === 'quorum' && random.chance(0.5)) return { ...member, host, role: role === 'logger' ? 'replica' : 'logger' };
+  const others = world.hosts.filter((one) => one !== host);
+  const free = storage === 'local' ? others.filter((one) => !Object.values(members).some((other) => other.host === one)) : [];
+  return { ...member, role, host: random.pick(free.length > 0 ? free : others) };
+}
+
+/** Strikes at the first moment of the next `ms` in which `when` holds. */
+function once(world: World, ms: number, when: () => boolean, strike: () => void): void {
+  if (when()) strike();
+  else if (ms > 0) later(world, LOOK_MS, () => once(world, ms - LOOK_MS, when, strike));
+}
 
 /** The hosts of other servers, or of loggers alone. */
 function friendly(world: World, random: Prng, server: Server): string[] {

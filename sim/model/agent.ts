@@ -98,7 +98,7 @@ export class ModelAgent {
     const orders: Orders = { goal: member.goal, term: record.term, record: member, spec, systemIdentifier: record.systemIdentifier, addresses: [], engine: ENGINE };
     const running = this.runners.get(member.name);
     // A namesake may have come, with data where there was only WAL or the other way round.
-    if (running !== undefined && running instanceof LoggerRunner === (member.role === 'logger')) {
+    if (running !== undefined && (!this.world.rules.runnerByRole || running instanceof LoggerRunner === (member.role === 'logger'))) {
       running.obey(orders);
       return;
     }

@@ -38,16 +38,27 @@ export function dropAside(world: World, member: string): void {
   }
 }
 
-/** @param runs whether its process still is there. */
-export function* remove(world: World, name: string, runs: () => boolean): Work {
-  const { disks, invariants } = world;
+export interface Removal {
+  name: string;
+  /** Who removes it. */
+  host: string;
+  /** Whether its process still is there. */
+  runs: () => boolean;
+}
+
+export function* remove(world: World, { name, host, runs }: Removal): Work {
+  const { disks, invariants, rules, spec } = world;
   yield* pause(world, 20);
   if (runs()) throw new StepError('internal', `${name} still runs`);
-  const folder = disks.folders.get(name);
-  if (folder !== undefined) invariants.deleted(folder, name);
-  disks.folders.delete(name);
+  const folder = disks.folderOf(name, spec.storage === 'local' ? host : null);
+  if (folder !== undefined) {
+    const user = disks.usedFrom(folder);
+    if (rules.sparesUsed && user !== null && user !== host) throw new StepError('locked', `${name}'s folder is in use from ${user}`);
+    invariants.removed(folder, name, host);
+    disks.folders.delete(name);
+  }
   dropAside(world, name);
   yield* pause(world, 20);
-  disks.homes.delete(name);
+  disks.removeHome(name, host);
   disks.cgroups.delete(name);
 }

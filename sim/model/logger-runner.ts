@@ -156,7 +156,7 @@ export class LoggerRunner {
     const server = this.#server;
     this.#status = server?.answers ? statusOf(server) : null;
     const folder = this.#folder;
-    const { runtime } = this.#world.disks.home(this.#name);
+    const { runtime } = this.#world.disks.home(this.#name, this.#agent.host);
     const upstream = server?.upstream ?? null;
     return {
       data: folder === undefined ? null : { incarnation: folder.marker.incarnation, empty: folder.data === null },
@@ -212,7 +212,7 @@ export class LoggerRunner {
       case 'promise':
         return yield* this.#promise(orders);
       case 'remove':
-        return yield* remove(this.#world, this.#name, () => this.#server !== null);
+        return yield* remove(this.#world, { name: this.#name, host: this.#agent.host, runs: () => this.#server !== null });
       default:
         throw new StepError('internal', `a logger's ${step.do}`);
     }
@@ -238,7 +238,7 @@ export class LoggerRunner {
     const folder = this.#folder;
     if (folder === undefined) throw new StepError('internal', `${this.#name} has no folder to start in`);
     if (this.#world.startsFail.has(this.#name)) throw new StepError('port-in-use', `port ${record.port} of ${this.#name} is in use`);
-    this.#world.disks.home(this.#name).runtime = { restarts: record.restarts, incarnation: folder.marker.incarnation };
+    this.#world.disks.home(this.#name, this.#agent.host).runtime = { restarts: record.restarts, incarnation: folder.marker.incarnation };
     folder.data ??= {
       wal: [], flushed: 0, standbySignal: true, clean: true, slots: new Set(), accounts: false, systemIdentifier: '7000000000000000001', conf: '',
       torn: false, oldest: 0, reserved: 0, logger: { promised: 0, promisedDurably: 0, walTerm: 0 },

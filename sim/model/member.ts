@@ -58,7 +58,7 @@ export class ModelMember {
   }
 
   get home(): Home {
-    return this.world.disks.home(this.name);
+    return this.world.disks.home(this.name, this.agent.host);
   }
 
   get isLocal(): boolean {
@@ -102,6 +102,8 @@ export class ModelMember {
     const { runtime } = home;
     const { goal, record } = this.orders;
     const { observation } = this;
+    const aside = goal.kind === 'remove' && !this.removed && world.disks.hasAside(this.name, this.isLocal ? this.agent.host : null);
+    this.removed ||= world.rules.removeOnce && goal.kind === 'remove' && folder === undefined && !aside && process === 'none';
     return {
       data: whole === null ? null : {
         incarnation: whole.incarnation, term: whole.term, standbySignal: whole.data.standbySignal,
@@ -109,7 +111,7 @@ export class ModelMember {
       },
       stoppedAt: process === 'none' && whole !== null && goal.kind === 'stop' && whole.data.clean && !whole.data.standbySignal ? positionOnDisk(whole.data.wal) : null,
       debris: folder !== undefined && whole === null,
-      aside: goal.kind === 'remove' && !this.removed && world.disks.hasAside(this.name, this.isLocal ? this.agent.host : null),
+      aside,
       fencedTerm: world.rules.fenceMark ? (this.folder?.fenced ?? null) : null,
       process,
       inRecovery: observation?.inRecovery ?? null,

@@ -32,7 +32,7 @@ export function* promise(member: ModelMember, term: number, signal: SimSignal): 
 }
 
 function save(member: ModelMember, promised: Promised): void {
-  member.world.disks.promise(member.name, promised, member.world.rules.promiseDurable);
+  member.world.disks.promise(member.name, member.agent.host, promised, member.world.rules.promiseDurable);
 }
 
 /** Sees to it that the standby receives nothing any more, and acknowledges nothing. */
@@ -92,7 +92,7 @@ function* catchUp(member: ModelMember, target: CatchUp, term: number, signal: Si
     yield* member.pause();
     const server = member.sql();
     const now = Math.max(server.receiver?.received ?? 0, server.replayed);
-    if (now >= end && covers(positionOnDisk(member.data().wal), target)) return;
+    if (now >= end && (!member.world.rules.catchUpTimeline || covers(positionOnDisk(member.data().wal), target))) return;
     if (now > last) moved = clock.now;
     else if (clock.now - moved > STALLED_MS) throw new StepError('postgres-failed', `${member.name} lacks WAL up to ${target.lsn} and does not get it from ${target.upstream.member}`);
     last = now;

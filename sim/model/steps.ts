@@ -62,8 +62,8 @@ export function* perform(member: ModelMember, step: Step, signal: SimSignal): Wo
       return yield* member.isLocal ? takeOverElected(member, orders.goal, orders.term, signal) : takeOver(member, orders.goal, orders.term, signal);
     case 'remove':
       member.nowDoing('removing its files');
-      yield* remove(member.world, member.name, () => member.postmaster !== null);
-      member.removed = true;
+      yield* remove(member.world, { name: member.name, host: member.agent.host, runs: () => member.postmaster !== null });
+      member.removed = member.world.rules.removeOnce;
   }
 }
 

@@ -63,19 +63,26 @@ export interface Home {
 
 export class Disks {
   readonly folders = new Map<string, Folder>();
-  readonly homes = new Map<string, Home>();
+  /** By host and member: each agent has a home of its own. */
+  readonly #homes = new Map<string, Map<string, Home>>();
   readonly cgroups = new Set<string>();
   readonly servers: Server[] = [];
 
-  home(member: string): Home {
-    const home = this.homes.get(member) ?? { runtime: { restarts: 0, incarnation: 0 }, restoreFrom: null, promised: NO_PROMISE, promisedDurably: NO_PROMISE };
-    this.homes.set(member, home);
+  home(member: string, host: string): Home {
+    const homes = this.#homes.get(host) ?? new Map<string, Home>();
+    this.#homes.set(host, homes);
+    const home = homes.get(member) ?? { runtime: { restarts: 0, incarnation: 0 }, restoreFrom: null, promised: NO_PROMISE, promisedDurably: NO_PROMISE };
+    homes.set(member, home);
     return home;
   }
 
+  removeHome(member: string, host: string): void {
+    this.#homes.get(host)?.delete(member);
+  }
+
   /** @param durably false: as if it were not fsynced. */
-  promise(member: string, promised: Promised, durably: boolean): void {
-    const home = this.home(member);
+  promise(member: string, host: string, promised: Promised, durably: boolean): void {
+    const home = this.home(member, host);
     home.promised = promised;
     if (durably) home.promisedDurably = promised;
   }
@@ -88,6 +95,12 @@ export class Disks {
 
   hasAside(member: string, host: string | null): boolean {
     return [...this.folders].some(([name, folder]) => name.startsWith(`${member}${ASIDE}`) && (host === null || folder.host === host));
+  }
+
+  /** The host whose agent or server holds a folder's lock, null where nobody that lives does. */
+  usedFrom({ lock }: Folder): string | null {
+    if (lock === null || !lock.alive) return null;
+    return 'host' in lock ? lock.host : lock.name;
   }
 
   serverIn(folder: Folder | undefined): Server | undefined {
@@ -113,9 +126,7 @@ export class Disks {
       data.flushed = data.wal.length;
       if (data.logger !== null) data.logger = { ...data.logger, promised: data.logger.promisedDurably };
     }
-    for (const [member, home] of this.homes) {
-      if (this.folders.get(member)?.host === host) home.promised = home.promisedDurably;
-    }
+    for (const home of this.#homes.get(host)?.values() ?? []) home.promised = home.promisedDurably;
   }
 }
 

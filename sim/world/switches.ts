@@ -15,11 +15,15 @@ export interface Rules {
   promiseDurable: boolean;
   current: boolean;
   catchUp: boolean;
+  catchUpTimeline: boolean;
   wholeWal: boolean;
   ownTimelines: boolean;
   slotForLoggers: boolean;
   flushFirst: boolean;
   copyWithWal: boolean;
+  removeOnce: boolean;
+  sparesUsed: boolean;
+  runnerByRole: boolean;
 }
 
 export const ALL_RULES: Rules = {
@@ -47,6 +51,8 @@ export const ALL_RULES: Rules = {
   current: true,
   /** A candidate fetches what somebody else has more. */
   catchUp: true,
+  /** It has fetched it when it is on its timeline, not when it has as much. */
+  catchUpTimeline: true,
   /** A switchover's candidate has all that the old primary was stopped with. */
   wholeWal: true,
   /** A candidate begins the timeline that was handed out, and no other. */
@@ -57,4 +63,10 @@ export const ALL_RULES: Rules = {
   flushFirst: true,
   /** A copy of another's data than the upstream's comes with the WAL that makes them whole. */
   copyWithWal: true,
+  /** A member's files are removed once: what is in their place later is a namesake's. */
+  removeOnce: true,
+  /** Files that another host uses are not removed. */
+  sparesUsed: true,
+  /** What runs a logger ends where its namesake is a replica, and the other way round. */
+  runnerByRole: true,
 };
