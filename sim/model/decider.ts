@@ -4,6 +4,7 @@ import type { DecisionInput, Seen, Timers } from '../../src/group/decide/context
 import { restOfDecider } from '../../src/group/decide/rest.ts';
 import { acceptRequest } from '../../src/group/decide/request.ts';
 import type { GroupRecord, MemberReport, OperateRequest } from '../../src/group/model.ts';
+import { isMeant } from '../../src/group/news.ts';
 import { same } from '../../src/same.ts';
 import { SimBell, sleep, waitFor, type Work } from '../kernel/process.ts';
 import { writeRecord } from '../world/store.ts';
@@ -41,6 +42,7 @@ export class ModelDecider {
     if (order <= (this.#orders[host] ?? 0)) return;
     this.#orders[host] = order;
     for (const report of reports) {
+      if (!isMeant(this.#agent.view.record?.value, report)) continue;
       if (!same(this.#seen[report.member]?.report, report)) this.#bell.ring();
       this.#seen[report.member] = { report, at: this.#world.clock.now };
     }

@@ -7,7 +7,7 @@ import type { ClusterView } from './documents.ts';
 import type { ReportRequest } from './reporter.ts';
 import { PgorbitError } from '../errors.ts';
 import { FRESH_MS, type DecisionInput, type Seen, type Timers } from '../group/decide/context.ts';
-import { newsOf } from '../group/news.ts';
+import { isMeant, newsOf } from '../group/news.ts';
 import { decideGroup } from '../group/decide/decide.ts';
 import { restOfDecider, ROUND_MS } from '../group/decide/rest.ts';
 import { acceptRequest } from '../group/decide/request.ts';
@@ -113,6 +113,7 @@ export class Decider {
     this.agents.set(request.host, { at, pid: request.pid, started: request.started, number: request.number });
     let news = false;
     for (const report of request.reports) {
+      if (!isMeant(this.#options.view.groups.get(report.group)?.record, report)) continue;
       const seen = this.#seen.get(report.group) ?? {};
       const said = `${report.group}/${report.member}`;
       const text = newsOf(report);
