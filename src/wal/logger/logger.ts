@@ -117,7 +117,7 @@ export class Logger {
     if (floor !== null) {
       throw new PgorbitError('unsafe', `this logger began anew and does not yet have what its upstream had then (to ${floor}): its position must not count`, { hint: 'it counts once it has caught up with a primary' });
     }
-    return this.#position();
+    return { ...this.#position(), timeline: this.#store.arrivedOn };
   }
 
   #promise(term: number): void {

@@ -84,6 +84,10 @@ describe('the store', () => {
     store.close();
     const again = await openStore();
     expect([again.timeline, again.flushed]).toEqual([2, fork]);
+    expect(again.arrivedOn, 'nothing of the second has come').toBe(1);
+    again.write(fork, bytes.subarray(MB + length, MB + length + 8192));
+    again.flush();
+    expect(again.arrivedOn).toBe(2);
     expect(() => again.switchTimeline(history)).toThrow(/does not begin at/);
   });
 

@@ -10,7 +10,7 @@ import { closeSync, existsSync, fdatasyncSync, fsyncSync, ftruncateSync, openSyn
 import { join } from 'node:path';
 import { PgorbitError, errnoOf } from '../../errors.ts';
 import { readHistory } from '../files.ts';
-import { type TimelineHistory, historyFileName, parseHistory } from '../history.ts';
+import { type TimelineHistory, historyFileName, parseHistory, timelineSpans } from '../history.ts';
 import { type Lsn, formatLsn, parseSegmentName, segmentName, segmentOffset, segmentStart } from '../lsn.ts';
 import { findWalEnd } from '../scan.ts';
 import { Spares } from './spares.ts';
@@ -78,6 +78,14 @@ export class WalStore {
   }
   get timeline(): number {
     return this.#history.timeline;
+  }
+  /**
+   * The timeline of the last byte: one that was gone over to, and of which nothing has arrived yet, adds nothing to what its
+   * parent had. A standby that has as much could otherwise never be found to have it.
+   */
+  get arrivedOn(): number {
+    const flushed = this.flushed ?? 0n;
+    return timelineSpans(this.#history).findLast(({ begin }) => begin < flushed)?.timeline ?? this.timeline;
   }
   get history(): TimelineHistory {
     return this.#history;
