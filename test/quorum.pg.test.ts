@@ -1,4 +1,6 @@
 /** A quorum group on local storage, two copies of the data and a logger: nothing acknowledged is lost, whoever dies. */
+import { readlinkSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { withDescendants } from '../src/engine/proc.ts';
 import { sleep } from '../src/lifecycle.ts';
@@ -62,6 +64,35 @@ describe.each(onVersion(18))('a quorum group of PostgreSQL %i', (version) => {
     await underWriter(async () => void (await cluster.kill('n1')));
     await whole();
     expect(await cluster.group()).toMatchObject({ primary: 'n2' });
+  });
+
+  test('its data are gone, and its postgres: the replica takes over, and it is copied anew', async () => {
+    await fromN1();
+    const { pid } = await cluster.member('n1');
+    const storage = join(readlinkSync(`/proc/${pid}/cwd`), '..');
+    const family = withDescendants([pid ?? 0]);
+    await underWriter(async () => {
+      renameSync(storage, `${storage}.lost`);
+      signal(family, 'SIGKILL');
+    });
+    await whole();
+    expect((await cluster.group()).primary).toBe('n2');
+    rmSync(`${storage}.lost`, { recursive: true });
+  });
+
+  test('kill -9 in the midst of a bulk load: where the WAL ends within a record, too, what the logger has is enough', async () => {
+    await fromN1();
+    await askMember(cluster, 'create table if not exists bulk (line text)');
+    for (const moment of [400, 900]) {
+      const { primary } = await cluster.group();
+      await underWriter(async () => {
+        const loading = askMember(cluster, "insert into bulk select repeat('x', 300) from generate_series(1, 20000000)").catch(String);
+        await sleep(moment);
+        await cluster.kill(primary ?? '');
+        await loading;
+      });
+      await whole();
+    }
   });
 
   test.skipIf(version < 17)('a logical slot made for failover goes on at the new primary', async () => {

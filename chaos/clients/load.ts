@@ -1,4 +1,4 @@
-/** Writers and a bank, as an application runs them: whoever accepts writes is looked for. */
+/** Writers, a bank and a bulk load, as an application runs them: whoever accepts writes is looked for. */
 import type { Client } from 'pg';
 import { sleep, type Lifecycle } from '../../src/lifecycle.ts';
 import { connectToWriter } from '../../test/support/connect.ts';
@@ -12,6 +12,10 @@ const CONNECT_MS = 400;
 const ANSWER_MS = 3_000;
 /** Between two commits of a session: faults are looked for here, not throughput. */
 const PAUSE_MS = 3;
+
+/** WAL of records that span pages: wherever its server dies, most often one of them is only half there. */
+const BULK = "select pg_logical_emit_message(false, 'bulk', repeat('x', 30000)) from generate_series(1, 40)";
+const BULK_PAUSE_MS = 250;
 
 export function startLoad(life: Lifecycle, story: Story, places: readonly Place[], first: number): void {
   for (let i = 0; i < WRITERS; i += 1) {
@@ -28,6 +32,10 @@ export function startLoad(life: Lifecycle, story: Story, places: readonly Place[
     await transfer(client);
     story.transfers += 1;
     await sleep(PAUSE_MS, signal);
+  })));
+  life.run('bulk load', (signal) => whileOpen(places, signal, (client) => use(client, story, signal, async () => {
+    await client.query(BULK);
+    await sleep(BULK_PAUSE_MS, signal);
   })));
 }
 

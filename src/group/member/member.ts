@@ -4,10 +4,11 @@
  */
 import { access, chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openCgroup } from '../../engine/cgroup.ts';
+import { findCgroup, openCgroup } from '../../engine/cgroup.ts';
 import { CONFIG_FILE, stripAutoConf, writeConfig } from '../../engine/config.ts';
 import { controlFile, readControlFile } from '../../engine/control.ts';
 import { KeptReads, readText } from '../../durable.ts';
+import { fence } from '../../engine/fence.ts';
 import { replaceFile, replaceIfDifferent } from '../../engine/files.ts';
 import type { Engine } from '../../engine/find.ts';
 import { renderHba } from '../../engine/hba.ts';
@@ -105,6 +106,10 @@ export class Member {
   #reloadedFor = -1;
   #accounts = false;
   readonly #kept = new KeptReads();
+  /** Of the postmaster that was watched last. */
+  #lastPid: number | null = null;
+  /** Nothing of it goes on. */
+  #swept = false;
   #pending: { at: number; names: string[] } = { at: -Infinity, names: [] };
 
   constructor(place: Place, environment: MemberEnvironment, orders: Orders) {
@@ -138,6 +143,7 @@ export class Member {
     const { place } = this;
     this.removed &&= this.orders.goal.kind === 'remove';
     if (!this.removed) await this.adopt();
+    if (!this.removed && this.postmaster === null) await this.#sweep();
     const holding: Holding = this.removed ? { kind: 'nothing' } : await this.#kept.of(markerFile(place), () => holdingOf(place));
     const whole = holding.kind === 'data' && holding.marker.incarnation > 0 ? holding.marker : null;
     const process = await this.#look();
@@ -202,6 +208,22 @@ export class Member {
   /** One checkpoint a goal: a second switchover makes another. */
   checkpointKey(): string {
     return `${this.orders.term}:${this.orders.record.restarts}`;
+  }
+
+  /**
+   * A backend in the midst of a statement notices the end of its postmaster only when it waits for something: until then it
+   * writes on. Before it is gone nothing is done here, and the member does not count as down.
+   */
+  async #sweep(): Promise<void> {
+    if (this.#swept) return;
+    const { killed } = await fence(this.place.dataDir, await findCgroup(this.place.cgroupOf(this.place.member)));
+    this.#swept = true;
+    if (killed > 0) this.environment.log.info({ killed }, 'processes that the ended postgres had left were killed');
+  }
+
+  /** The postmaster's process id; that of one that has ended, until it is known that nothing of it goes on. */
+  get pid(): number | null {
+    return this.postmaster?.id.pid ?? (this.#swept ? null : this.#lastPid);
   }
 
   async #look(): Promise<Facts['process']> {
@@ -455,6 +477,8 @@ export class Member {
 
   #watch(postmaster: Postmaster): void {
     this.postmaster = postmaster;
+    this.#lastPid = postmaster.id.pid;
+    this.#swept = false;
     this.stopping = false;
     void postmaster.exited.then(() => {
       if (this.postmaster !== postmaster) return;

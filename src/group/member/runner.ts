@@ -39,7 +39,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
       orders: this.seenUnder ?? member.orders,
       facts: this.facts,
       observation: member.observation,
-      pid: member.postmaster?.id.pid ?? null,
+      pid: member.pid,
       step: this.step,
       doing: member.step,
       error: this.error,

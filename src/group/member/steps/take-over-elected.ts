@@ -58,6 +58,16 @@ async function mustHave(member: Member, end: WalPosition, signal: AbortSignal): 
   throw new PgorbitError('unsafe', `${member.place.member} has WAL up to ${own.lsn} of timeline ${own.timeline}, and the primary was stopped at ${end.lsn} of timeline ${end.timeline}: it can't be promoted without the rest`);
 }
 
+/** Where the receiver stands on the timeline that it streams; nothing of it where it has stopped. */
+const PROGRESS = `
+select received_tli as timeline, flushed_lsn::text as received, pg_last_wal_replay_lsn()::text as replayed
+from (select) one left join pg_stat_wal_receiver on true`;
+interface Progress {
+  timeline: number | null;
+  received: string | null;
+  replayed: string | null;
+}
+
 /** Streams until it has the position. An upstream that is a logger serves what the old primary gave it. */
 async function catchUp(member: Member, target: CatchUp, term: number, signal: AbortSignal): Promise<void> {
   await member.reload({ kind: 'follow', upstream: target.upstream, slot: '', name: `${member.place.member}@${term}` });
@@ -66,9 +76,11 @@ async function catchUp(member: Member, target: CatchUp, term: number, signal: Ab
   let movedAt = performance.now();
   for (;;) {
     signal.throwIfAborted();
-    const rows = await member.sql().query<{ received: string | null; replayed: string | null }>('select pg_last_wal_receive_lsn()::text as received, pg_last_wal_replay_lsn()::text as replayed');
-    const [received, replayed] = [rows[0]?.received, rows[0]?.replayed].map((lsn) => (lsn ? parseLsn(lsn) : 0n)) as [bigint, bigint];
-    const now = received > replayed ? received : replayed;
+    const rows = await member.sql().query<Progress>(PROGRESS);
+    const { timeline = null, received = null, replayed = null } = rows[0] ?? {};
+    const now = [received, replayed].map((lsn) => (lsn === null ? 0n : parseLsn(lsn))).reduce((a, b) => (a > b ? a : b));
+    // What it received counts to the byte: an upstream that is a logger has what it was sent, which may end within a record.
+    if (timeline !== null && received !== null && covers({ timeline, lsn: received }, target)) return;
     if (now >= end && covers(await positionOfStandby(member, signal), target)) return;
     if (now > last) movedAt = performance.now();
     else if (performance.now() - movedAt > STALLED_MS) {
