@@ -7,6 +7,8 @@ import type { Promotion, WalPosition } from '../model.ts';
 
 /** A promotion that takes longer than this goes to the next candidate. */
 export const PROMOTION_MS = 15_000;
+/** What a candidate may do for as long as it gets on: it says itself when it does not. */
+const LONG_STEPS: ReadonlySet<string> = new Set(['replaying', 'catching up']);
 /** The pause before the next candidate, doubled with each that failed, and its limit. */
 const ATTEMPT_MS = 250;
 const ATTEMPT_LIMIT_MS = 10_000;
@@ -151,7 +153,7 @@ export function promotionFailed(context: Context): boolean {
   const { promotion } = context.record;
   if (promotion === null || promotion.phase === 'promise') return false;
   const report = context.report(promotion.candidate);
-  const slow = context.heldFor(`promotion:${context.record.term}`, true) > PROMOTION_MS && report?.step !== 'replaying';
+  const slow = context.heldFor(`promotion:${context.record.term}`, !LONG_STEPS.has(report?.step ?? '')) > PROMOTION_MS;
   const tried = report !== null && report.goalTerm === context.record.term;
   // The first one that fails makes way at once. Where all of them fail, on a full volume for example, haste helps nobody.
   const rest = promotion.attempts === 0 ? 0 : Math.min(ATTEMPT_LIMIT_MS, ATTEMPT_MS * 2 ** promotion.attempts);

@@ -11,6 +11,7 @@ import type { Member } from '../member.ts';
 import { syncSlots } from '../slots.ts';
 import { cutUpstream } from './promise.ts';
 import { promote } from './promote.ts';
+import { replayTo } from './replay.ts';
 import { reserveTimelines } from './reserve-timelines.ts';
 import { positionOfStandby } from './wal-end.ts';
 
@@ -33,6 +34,9 @@ export async function takeOverElected(member: Member, goal: Promote, term: numbe
   if (goal.atLeast === null || !(await isPrepared(member, goal))) await cutUpstream(member, goal, signal);
   if (goal.atLeast !== null) await mustHave(member, goal.atLeast, signal);
   await member.sql().query('select pg_wal_replay_resume() where pg_is_wal_replay_paused()');
+  // Asked to promote, a server that is far behind in replaying what it has could not be told from one that hangs.
+  await replayTo(member, parseLsn((await positionOfStandby(member, signal)).lsn), signal);
+  member.nowDoing('promoting');
   await syncSlots(member.sql(), goal.slots);
   await reserveTimelines(member, goal.timeline);
   const promoting = performance.now();

@@ -9,25 +9,21 @@ import { readControlFile } from '../../../engine/control.ts';
 import { fence } from '../../../engine/fence.ts';
 import { reach } from '../../../engine/reach.ts';
 import { PgorbitError, toReport } from '../../../errors.ts';
-import { sleep } from '../../../lifecycle.ts';
 import { setFenced } from '../../../volume/fencemark.ts';
 import { judgeLock, surroundings } from '../../../volume/lock-owner.ts';
 import { readLock } from '../../../volume/lock.ts';
 import { readMarker } from '../../../volume/marker.ts';
-import { formatLsn, parseLsn, type Lsn } from '../../../wal/lsn.ts';
+import { formatLsn } from '../../../wal/lsn.ts';
 import type { Goal } from '../../model.ts';
 import type { Member } from '../member.ts';
 import { closeRestore, openRestore } from '../restore.ts';
 import { readLeftWal, type LeftWal, type Successor } from './predecessor-wal.ts';
 import { promote } from './promote.ts';
+import { replayed, replayTo } from './replay.ts';
 import { reserveTimelines } from './reserve-timelines.ts';
 import { timelinesOf } from './wal-end.ts';
 
 type Promote = Extract<Goal, { kind: 'promote' }>;
-
-/** Replay that stands still for this long while WAL is missing has failed. */
-const STALLED_MS = 10_000;
-const POLL_MS = 10;
 
 export async function takeOver(member: Member, goal: Promote, term: number, signal: AbortSignal): Promise<void> {
   const { dirOf } = member.place;
@@ -121,30 +117,6 @@ async function asSuccessor(member: Member): Promise<Successor> {
   const { walSegmentSize } = await readControlFile(member.place.dataDir);
   const [timeline = 1] = await timelinesOf(join(member.place.dataDir, 'pg_wal'), walSegmentSize);
   return { systemIdentifier, replayed: await replayed(member), timeline };
-}
-
-async function replayed(member: Member): Promise<Lsn> {
-  const rows = await member.sql().query<{ lsn: string | null }>('select pg_last_wal_replay_lsn()::text as lsn');
-  const lsn = rows[0]?.lsn;
-  if (!lsn) throw new PgorbitError('postgres-failed', `${member.place.member} does not say how far it has replayed`);
-  return parseLsn(lsn);
-}
-
-async function replayTo(member: Member, end: Lsn, signal: AbortSignal): Promise<void> {
-  let last = await replayed(member);
-  let movedAt = performance.now();
-  while (last < end) {
-    signal.throwIfAborted();
-    await sleep(POLL_MS, signal);
-    const now = await replayed(member);
-    if (now > last) movedAt = performance.now();
-    else if (performance.now() - movedAt > STALLED_MS) {
-      throw new PgorbitError('postgres-failed', `${member.place.member} has replayed to ${formatLsn(now)} and does not get on; acknowledged commits reach to ${formatLsn(end)}`, {
-        hint: `pgorbit logs ${member.place.member}`,
-      });
-    }
-    last = now;
-  }
 }
 
 const ms = (duration: number): string => `${Math.round(duration)} ms`;
