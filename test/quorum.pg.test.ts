@@ -82,11 +82,10 @@ describe.each(onVersion(18))('a quorum group of PostgreSQL %i', (version) => {
 
   test('kill -9 in the midst of a bulk load: where the WAL ends within a record, too, what the logger has is enough', async () => {
     await fromN1();
-    await askMember(cluster, 'create table if not exists bulk (line text)');
     for (const moment of [400, 900]) {
       const { primary } = await cluster.group();
       await underWriter(async () => {
-        const loading = askMember(cluster, "insert into bulk select repeat('x', 300) from generate_series(1, 20000000)").catch(String);
+        const loading = askMember(cluster, "select pg_logical_emit_message(false, 'bulk', repeat('x', 30000)) from generate_series(1, 1000000)").catch(String);
         await sleep(moment);
         await cluster.kill(primary ?? '');
         await loading;
