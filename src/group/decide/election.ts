@@ -58,7 +58,7 @@ export function elect(context: Context): boolean {
   if (best === undefined || (end !== null && comparePositions(best.position, end) < 0)) return false;
   // Who is down serves nobody: it becomes the primary itself, though the manifest may have left it out, or is waited for.
   const serves = context.report(best.member.name)?.ready === true;
-  const candidate = serves || best.member.role !== 'replica' ? choose(context, promotion, set, best) : best;
+  const candidate = serves || best.member.role !== 'replica' ? choose(context, promotion, set) : best;
   if (candidate === undefined) return false;
   const behind = comparePositions(candidate.position, best.position) < 0;
   if (behind && !serves) return false;
@@ -110,18 +110,20 @@ function isCandidate(context: Context, member: MemberRecord): boolean {
 
 /**
  * Whoever was wished for, else the one with the most, of equals the first by name; who failed before comes last, the latest last of
- * all. One that was left by a timeline can't fetch what the best has: where those that stay are all so, or have failed, the best
- * is the primary itself, though the manifest may have left it out.
+ * all. One that was left by a timeline can't fetch what the best has: where those that stay are all so, or have failed, the replica
+ * that has the most is the primary itself, though the manifest may have left it out.
  */
-function choose(context: Context, promotion: Promotion, set: Promiser[], best: Promiser): Promiser | undefined {
+function choose(context: Context, promotion: Promotion, set: Promiser[]): Promiser | undefined {
   const failed = promotion.predecessors.slice(-promotion.attempts || Infinity).map(({ member }) => member);
   const failedAt = ({ member }: Promiser): number => failed.indexOf(member.name);
+  const replicas = set.filter(({ member }) => member.role === 'replica').toSorted((a, b) => comparePositions(b.position, a.position));
   const named = set.filter(({ member, position }) => isCandidate(context, member) && leftBy(context.record.timelines, position) === undefined);
-  const able = (named.length > 0 ? named : set.filter(({ member }) => member.role === 'replica')).toSorted((a, b) =>
+  const able = (named.length > 0 ? named : replicas).toSorted((a, b) =>
     failedAt(a) - failedAt(b) || comparePositions(b.position, a.position) || a.member.name.localeCompare(b.member.name));
   const wished = able.find(({ member }) => promotion.planned && member.name === promotion.candidate) ?? able[0];
-  const hopeless = best.member.role === 'replica' && (wished === undefined || failedAt(best) < failedAt(wished));
-  const found = hopeless ? best : wished;
+  const [fullest] = replicas;
+  const hopeless = fullest !== undefined && (wished === undefined || failedAt(fullest) < failedAt(wished));
+  const found = hopeless ? fullest : wished;
   if (found === undefined || context.record.voters.length > 0 || promotion.operation !== null) return found;
   // What an asynchronous replica lacks is lost: no more than the manifest allows.
   const writer = promotion.predecessors[0];

@@ -395,6 +395,20 @@ describe('an election on local storage', () => {
     expect(fits.decide().promotion).toMatchObject({ candidate: 'n2', catchUp: { upstream: { member: 'n3' } } });
   });
 
+  it('is won by such a member, too, where a logger has as much and comes before it', () => {
+    const scene = withLeaver();
+    const { n1, n2 } = scene.record!.members;
+    scene.spec.members['l1'] = memberSpec('l1', { role: 'logger' });
+    scene.record!.members = { n1: n1!, n2: n2!, l1: memberRecord('l1', { role: 'logger', port: 6000 }), n3: memberRecord('n3') };
+    scene.report('n2', { streamingFrom: null });
+    for (const name of ['l1', 'n3']) scene.report(name, { goalTerm: 2, promised: { term: 2, timeline: 2, lsn: '0/200' } });
+    scene.report('n3', { pid: null, ready: false });
+    // n3 accepted writes and died unheard; n2, which could not fetch that, was tried after it.
+    Object.assign(scene.record!.promotion!, { attempts: 2, predecessors: ['n3', 'n2'].map((member) => ({ member, host: 'h1' })) });
+    for (const waited of [0, 2_000, 2_000]) scene.decide(waited);
+    expect(scene.decide(10_000).promotion).toMatchObject({ phase: 'promote', candidate: 'n3', catchUp: null });
+  });
+
   it('does not wait for ever for one that may have written, and has promised without any data', () => {
     const scene = withLeaver();
     scene.report('n1', { incarnation: 0, term: 0, promised: { term: 2, timeline: 0, lsn: '0/0' } });
