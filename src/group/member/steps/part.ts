@@ -39,11 +39,9 @@ export async function part(member: Member, owner: NewOwner, signal: AbortSignal)
   const settings = { ...orders.spec.settings, ...Object.fromEntries(ARCHIVE.filter((name) => orders.spec.settings[name] !== undefined).map((name) => [name, ''])) };
   // The goal whose configuration has no upstream.
   member.orders = { ...orders, goal: { kind: 'promise' }, spec: { ...orders.spec, settings } };
-  await member.adopt();
-  if (member.postmaster === null) await member.start((await member.facts()).data?.standbySignal === false ? 'primary' : 'standby');
   // Nobody's yet: what an attempt that was killed meant to call it does not bind this one.
   let parted = earlier === null ? null : { ...earlier, owner };
-  if (await answers(member, signal)) {
+  if (await serves(member, signal)) {
     member.nowDoing('letting go of its upstream');
     await cutUpstream(member, member.orders.goal, signal);
     await member.sql().query('select pg_wal_replay_resume() where pg_is_wal_replay_paused()');
@@ -61,16 +59,23 @@ export async function part(member: Member, owner: NewOwner, signal: AbortSignal)
   return { ...parted, done: true };
 }
 
-/** Waits until it answers. @returns is it in recovery? */
-async function answers(member: Member, signal: AbortSignal): Promise<boolean> {
+/**
+ * Starts it where it does not run, and waits until it answers. One that was found may be on its way out: its agent, which has
+ * just begun, had told it to stop. @returns is it in recovery?
+ */
+async function serves(member: Member, signal: AbortSignal): Promise<boolean> {
   const started = performance.now();
+  await member.adopt();
+  const found = member.postmaster;
   for (;;) {
     signal.throwIfAborted();
+    if (member.postmaster === null) await member.start((await member.facts()).data?.standbySignal === false ? 'primary' : 'standby');
     try {
       member.observation = { ...(await observe(member.sql())), pendingRestart: [] };
       return member.observation.inRecovery;
     } catch (error) {
-      if (member.postmaster === null || performance.now() - started > START_MS) throw error;
+      const ended = member.postmaster === null && found === null;
+      if (ended || performance.now() - started > START_MS) throw error;
       await sleep(POLL_MS, signal);
     }
   }
