@@ -111,13 +111,13 @@ export class Context {
 /** The manifest names it, and the record knows it. */
 export const isIn = (context: Context, name: string): boolean => context.spec.members[name] !== undefined && context.record.members[name] !== undefined;
 
-/** A running standby that has this incarnation's data and could be promoted. */
+/** A running standby that has this incarnation's data, which are not being deleted, and could be promoted. */
 export function isElectable(context: Context, name: string): boolean {
   const member = context.record.members[name];
   const report = context.report(name);
   return (
     member !== undefined && report !== null && member.role === 'replica' && context.spec.members[name] !== undefined &&
-    member.joined && report.incarnation === member.incarnation && report.pid !== null && report.ready && report.inRecovery === true
+    member.joined && member.goal.kind !== 'remove' && report.incarnation === member.incarnation && report.pid !== null && report.ready && report.inRecovery === true
   );
 }
 

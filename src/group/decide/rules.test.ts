@@ -112,6 +112,9 @@ const TESTS: Record<string, () => void> = {
     expect(scene.decide(), 'a clean stop is no reason for a failover').toMatchObject({ primary: 'n1', members: { n1: { restarts: 2 } } });
     scene.report('n1', { ...down(false), restarts: 2 }).report('n3', { received: '0/200' });
     expect(scene.decide(), 'the one with the most WAL takes over').toMatchObject({ term: 2, primary: null, promotion: { candidate: 'n3', planned: false } });
+    const returning = new Scene(['n1', 'n2']).report('n1', down(false));
+    returning.record!.members['n2'] = memberRecord('n2', { goal: { kind: 'remove' } });
+    expect(returning.decide(), 'n2 was to go until this moment: its files may be half deleted').toMatchObject({ primary: 'n1', promotion: null });
     const manual = new Scene().report('n1', down(false));
     manual.spec.failover = 'manual';
     expect(manual.decide()).toMatchObject({ term: 1, primary: 'n1', members: { n1: { restarts: 2 } } });
