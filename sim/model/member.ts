@@ -33,6 +33,7 @@ export class ModelMember {
   readonly #wake: () => void;
   readonly #progressed: () => void;
   #configuredAs: string | null = null;
+  #swept = false;
   #reloadedFor = -1;
 
   constructor(agent: ModelAgent, name: string, orders: Orders, wake: () => void, progressed: () => void) {
@@ -92,9 +93,17 @@ export class ModelMember {
     if (found instanceof ModelPostgres && found.phase !== 'booting') this.#watch(found, true);
   }
 
+  /** What an agent that was killed had just started, too. */
+  #sweep(): void {
+    const left = this.#swept ? undefined : this.world.disks.serverIn(this.folder);
+    this.#swept = true;
+    if (left?.host === this.agent.host) left.kill();
+  }
+
   *facts(): Work<MemberFacts> {
     this.removed &&= this.orders.goal.kind === 'remove';
     this.adopt();
+    if (this.postmaster === null) this.#sweep();
     yield* this.pause(2);
     const { folder, world, home } = this;
     const whole = folder !== undefined && folder.data !== null && folder.marker.member === this.name && folder.marker.incarnation > 0 ? { ...folder.marker, data: folder.data } : null;
@@ -281,6 +290,7 @@ export class ModelMember {
 
   #watch(server: ModelPostgres, adopted: boolean): void {
     this.postmaster = server;
+    this.#swept = false;
     this.stopping = false;
     const exited = (): void => {
       if (this.postmaster !== server) return;
