@@ -78,7 +78,7 @@ export function promoteAnyway(context: Context, candidate: string, operation: st
     promotion: {
       phase: 'promote', candidate, timeline: context.input.site === null ? null : nextTimeline(context), catchUp: null, atLeast: null,
       predecessors: names.map((name) => ({ member: name, host: context.member(name).host })),
-      primary: record.promotion === null ? record.primary : record.promotion.primary, acceptLoss: true, planned: false, attempts: 0, operation,
+      primary: (record.promotion ?? record).primary, acceptLoss: true, planned: false, attempts: 0, operation,
     },
   });
 }

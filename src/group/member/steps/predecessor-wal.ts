@@ -7,8 +7,7 @@ import { readControlFile, type ControlState } from '../../../engine/control.ts';
 import { PgorbitError } from '../../../errors.ts';
 import { formatLsn, parseLsn, type Lsn } from '../../../wal/lsn.ts';
 import { findWalEnd, type WalEnd } from '../../../wal/scan.ts';
-import { historiesIn } from './reserve-timelines.ts';
-import { beginOf, timelinesOf } from './wal-end.ts';
+import { beginOf, historiesIn, timelinesOf } from './wal-end.ts';
 
 /** Of a server that accepts writes, or did. A candidate that was given up before that may have less WAL than others. */
 const ACCEPTED_WRITES: ReadonlySet<ControlState> = new Set(['in production', 'shutting down', 'shut down', 'in crash recovery']);

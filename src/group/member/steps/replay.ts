@@ -17,7 +17,6 @@ export async function replayed(member: Member): Promise<Lsn> {
 
 /** Waits, however long, while it gets on. Throws `postgres-failed` when it has stood still for 10 s. */
 export async function replayTo(member: Member, end: Lsn, signal: AbortSignal): Promise<void> {
-  member.nowDoing('replaying');
   let last = await replayed(member);
   let movedAt = performance.now();
   while (last < end) {

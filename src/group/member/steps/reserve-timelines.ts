@@ -1,9 +1,10 @@
 /** Seeing to it that a promotion begins exactly the timeline that was handed out for it. */
-import { access, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { giveTo } from '../../../engine/osuser.ts';
-import { historyFileName, parseHistory, parseHistoryFileName } from '../../../wal/history.ts';
+import { historyFileName } from '../../../wal/history.ts';
 import type { Member } from '../member.ts';
+import { historiesIn } from './wal-end.ts';
 
 /**
  * PostgreSQL begins the first timeline for which it finds no history file (findNewestTimeLine in timeline.c). A candidate
@@ -31,14 +32,4 @@ export async function forgetReserved(dataDir: string): Promise<void> {
   const found = await historiesIn(walDir);
   const newest = Math.max(1, ...found.filter(({ begun }) => begun).map(({ timeline }) => timeline));
   for (const { timeline, begun } of found) if (!begun && timeline > newest) await rm(join(walDir, historyFileName(timeline)), { force: true });
-}
-
-/** The timelines that a folder has history files of; those that were passed over have not `begun`. */
-export async function historiesIn(walDir: string): Promise<{ timeline: number; begun: boolean }[]> {
-  const found: { timeline: number; begun: boolean }[] = [];
-  for (const name of await readdir(walDir)) {
-    const timeline = parseHistoryFileName(name);
-    if (timeline !== null) found.push({ timeline, begun: parseHistory(timeline, await readFile(join(walDir, name), 'utf8'), join(walDir, name)).parents.length > 0 });
-  }
-  return found;
 }

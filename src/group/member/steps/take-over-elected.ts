@@ -35,6 +35,7 @@ export async function takeOverElected(member: Member, goal: Promote, term: numbe
   if (goal.atLeast !== null) await mustHave(member, goal.atLeast, signal);
   await member.sql().query('select pg_wal_replay_resume() where pg_is_wal_replay_paused()');
   // Asked to promote, a server that is far behind in replaying what it has could not be told from one that hangs.
+  member.nowDoing('replaying');
   await replayTo(member, parseLsn((await positionOfStandby(member, signal)).lsn), signal);
   member.nowDoing('promoting');
   await syncSlots(member.sql(), goal.slots);

@@ -113,6 +113,7 @@ async function replayAll(member: Member, name: string, dataDir: string, acceptLo
 }
 
 async function asSuccessor(member: Member): Promise<Successor> {
+  // Looks anew: the timelines that are reserved later go on from the one that is observed here.
   const { systemIdentifier } = await member.facts();
   const { walSegmentSize } = await readControlFile(member.place.dataDir);
   const [timeline = 1] = await timelinesOf(join(member.place.dataDir, 'pg_wal'), walSegmentSize);

@@ -1,10 +1,10 @@
 /** Where a member's WAL ends on disk. */
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readControlFile } from '../../../engine/control.ts';
 import { PgorbitError } from '../../../errors.ts';
 import { readHistory } from '../../../wal/files.ts';
-import { timelineSpans } from '../../../wal/history.ts';
+import { parseHistory, parseHistoryFileName, timelineSpans } from '../../../wal/history.ts';
 import { formatLsn, parseLsn, parseSegmentName, type Lsn } from '../../../wal/lsn.ts';
 import { findWalEnd } from '../../../wal/scan.ts';
 import type { TimelineBegin, WalPosition } from '../../model.ts';
@@ -19,6 +19,16 @@ export async function timelinesOf(walDir: string, segmentSize: number): Promise<
   }
   if (found.size === 0) throw new PgorbitError('wal-invalid', `${walDir} holds no WAL segment`);
   return [...found].sort((a, b) => b - a);
+}
+
+/** The timelines that a folder has history files of; those that were passed over have not `begun`. */
+export async function historiesIn(walDir: string): Promise<{ timeline: number; begun: boolean }[]> {
+  const found: { timeline: number; begun: boolean }[] = [];
+  for (const name of await readdir(walDir)) {
+    const timeline = parseHistoryFileName(name);
+    if (timeline !== null) found.push({ timeline, begun: parseHistory(timeline, await readFile(join(walDir, name), 'utf8'), join(walDir, name)).parents.length > 0 });
+  }
+  return found;
 }
 
 /** Where a timeline begins, by its history file; 0 for the first. */
