@@ -24,6 +24,8 @@ export interface CliResult extends Ended {
 }
 
 const UP_MS = 300_000;
+/** Every other command: less than a test may take, so that what it waited for is told. */
+const COMMAND_MS = 120_000;
 /** How long `up` waits for a healthy cluster, in seconds: less than a test's hook, so that it says what it waited for. */
 const HEALTHY_S = 150;
 
@@ -79,7 +81,8 @@ export class TestCluster {
   async must<T = unknown>(...args: string[]): Promise<T> {
     const result = await this.cli(...args, '--json');
     if (result.code !== 0 || result.json === undefined) {
-      throw new Error(`pgorbit ${args.join(' ')} ended with ${result.code}:\n${result.stderr.trim()}\n${result.json === undefined ? result.stdout : ''}`);
+      const story = result.signal === 'SIGKILL' ? `\nIt did not end in time.\n${await this.story()}` : '';
+      throw new Error(`pgorbit ${args.join(' ')} ended with ${result.code}:\n${result.stderr.trim()}\n${result.json === undefined ? result.stdout : ''}${story}`);
     }
     return result.json as T;
   }
@@ -87,7 +90,7 @@ export class TestCluster {
   /** `pgorbit …` in the background, for tests that interrupt it. */
   start(args: readonly string[], options: ProgramOptions = {}): Running {
     const [file, ...before] = [...this.#runAs, process.execPath];
-    return startProgram(file as string, [...before, BIN, ...args], { env: this.#environment, cwd: join(this.folder, 'work'), timeoutMs: UP_MS, ...options });
+    return startProgram(file as string, [...before, BIN, ...args], { env: this.#environment, cwd: join(this.folder, 'work'), timeoutMs: args[0] === 'up' ? UP_MS : COMMAND_MS, ...options });
   }
 
   /** Writes the manifest and brings the cluster up; without one the demo. Throws with what the CLI and the logs said. */
@@ -165,7 +168,7 @@ export class TestCluster {
       }
       if (performance.now() > end) {
         const why = status instanceof Error ? status.message : status.groups.map((group) => `${group.name} is ${group.state}: ${group.reason}; ${group.members.map((one) => `${one.name} ${one.role} ${one.state} ${one.step ?? ''} ${one.error?.message ?? ''}`).join('; ')}`).join('; ');
-        throw new Error(`not healthy in time: ${why}`);
+        throw new Error(`not healthy in time: ${why}\n${await this.story()}`);
       }
       await sleep(50);
     }
@@ -174,6 +177,13 @@ export class TestCluster {
   /** What happened so far, of all agents, in the order of time. */
   events(): Promise<OrbitEvent[]> {
     return this.must<OrbitEvent[]>('events');
+  }
+
+  /** The members as they are, and what happened last, for a failure's message. */
+  async story(): Promise<string> {
+    const group = await this.group().catch(String);
+    const { stdout, stderr } = await this.cli('events');
+    return `${JSON.stringify(group)}\n${stdout.split('\n').slice(-40).join('\n')}${stderr}`;
   }
 
   /** One call of the agents' own interface, with the CLI's certificate: of any agent that answers, or of `host`'s. */
