@@ -29,6 +29,8 @@ import type { Volume } from '../volume/volume.ts';
 /** From an agent's start until its members run, or cannot. */
 const BEGIN_MS = 10_000;
 const BEGIN_POLL_MS = 50;
+/** For so long nobody may lead a cluster before it counts as lost: its agents may be electing one, or this one may just have begun. */
+const LOST_MS = 10_000;
 
 export interface HostMembersOptions {
   home: string;
@@ -64,6 +66,8 @@ interface Running {
   upkeep: Upkeep;
   /** As its runner last saw it. */
   leased: boolean;
+  /** It began to become another cluster's. What it was made into may not be taken for this one's: all that is left to it here is its removal. */
+  leaves: boolean;
   runner: Runner;
   life: Lifecycle;
 }
@@ -98,7 +102,7 @@ export class HostMembers {
     return [...this.#running.values()].filter(({ runner }) => runner instanceof MemberRunner && runner.member.postmaster !== null).map(({ place }) => ({ group: place.group, member: place.member, dataDir: place.dataDir }));
   }
 
-  /** Standbys of this host that left, and whose their data are now. */
+  /** Members of this host that left, and whose their data are now. */
   parted(): { group: string; member: string; owner: NewOwner }[] {
     return [...this.#running.values()].flatMap(({ runner, place: { group, member } }) => (runner instanceof PartedRunner ? [{ group, member, owner: runner.owner }] : []));
   }
@@ -208,6 +212,7 @@ export class HostMembers {
       addresses: [...new Set([...Object.values(spec.hosts).map((one) => one.address), ...(this.#options.view.site?.document.peer.addresses ?? [])])].sort(),
     };
     const running = this.#running.get(key);
+    if (running?.leaves === true && member.goal.kind !== 'remove') orders.goal = { kind: 'stop' };
     if (running !== undefined && isFor(running.runner, member)) {
       running.runner.obey(orders);
       return;
@@ -223,6 +228,12 @@ export class HostMembers {
     let runner: Runner;
     let upkeep: Upkeep;
     const parted = await partedFrom(place);
+    // A standby is put right as any other: nobody elects it.
+    const leaves = parted !== null && !parted.done && member.role !== 'standby';
+    if (leaves) {
+      if (member.goal.kind !== 'remove') orders.goal = { kind: 'stop' };
+      tell({ level: 'warning', kind: 'leaving', group: record.group, member: member.name, message: `${member.name} has begun to become the cluster ${parted.owner.cluster}, and takes no part here any more: run that command again, or remove ${member.name}` });
+    }
     if (parted?.done) {
       upkeep = async () => undefined;
       runner = new PartedRunner(place, parted.owner, orders, onReport);
@@ -246,13 +257,13 @@ export class HostMembers {
       await rotateLog(place.logFile);
     });
     runner.start(life);
-    this.#running.set(key, { place, upkeep, leased: false, runner, life });
+    this.#running.set(key, { place, upkeep, leased: false, leaves, runner, life });
   }
 
   /**
-   * A standby becomes the beginning of the cluster `owner`. From the first moment on nothing runs it but this; when it
-   * fails the member goes on as before.
-   * @throws `no-such-member`, `usage` for a member that is no standby, `unsafe`, and what its server throws.
+   * A member becomes the beginning of the cluster `owner`: a standby, or where this cluster has lost its majority any copy of the
+   * data. From the first moment on nothing runs it but this; when it fails before it is promoted the member goes on as before.
+   * @throws `no-such-member`, `usage` for a member that can't, `unsafe`, and what its server throws.
    */
   async part(group: string, name: string, owner: NewOwner): Promise<Pick<Departure, 'parted' | 'dir' | 'inHome'>> {
     const key = `${group}/${name}`;
@@ -260,10 +271,11 @@ export class HostMembers {
     if (running === undefined) throw new PgorbitError('no-such-member', `${name} of group ${group} does not run on ${this.#options.host}`);
     const { place, runner, life } = running;
     if (runner instanceof MemberRunner) {
-      if (runner.member.orders.record.role !== 'standby') throw new PgorbitError('usage', `${name} is no standby`);
+      await this.#mustBeFree(group, runner.member.orders.record);
+      const primary = this.#options.view.groups.get(group)?.record.primary === name;
       await life.stop();
       try {
-        await part(runner.member, owner, this.#parting.signal);
+        await part(runner.member, { owner, primary }, this.#parting.signal);
       } finally {
         await runner.member.release();
         this.#running.delete(key);
@@ -275,6 +287,18 @@ export class HostMembers {
       throw new PgorbitError('unsafe', `${name} became the cluster ${parted?.owner.cluster ?? ''} before`, { hint: `pgorbit promote ${name} --as ${parted?.owner.cluster ?? ''}` });
     }
     return { parted, dir: place.dir, inHome: place.dir.startsWith(`${place.homeDir}/`) };
+  }
+
+  /** Nobody waits for a standby. Whom an election counts on goes only where nobody is left who could hold one. */
+  async #mustBeFree(group: string, { name, role }: MemberRecord): Promise<void> {
+    if (role === 'standby') return;
+    const { view } = this.#options;
+    const spec = view.cluster?.document.spec;
+    if (spec?.groups[group]?.storage !== 'local') throw new PgorbitError('usage', `${name} is no standby, and its data lie on the group's volume`, { hint: '`pgorbit status`' });
+    if (view.site !== null) throw new PgorbitError('unsafe', `${spec.cluster} has another site: to part with ${name} would leave that behind`, { hint: 'on the other site: pgorbit site promote --force' });
+    for (const end = performance.now() + LOST_MS; performance.now() < end; await sleep(BEGIN_POLL_MS, this.#parting.signal)) {
+      if (this.#leased(group)) throw new PgorbitError('unsafe', `the agents of ${spec.cluster} have a majority: they decide who is its primary`, { hint: `pgorbit switchover --to ${name}` });
+    }
   }
 
   /** An agent that has just begun may not run a member yet that its documents name, or will in a moment. */

@@ -1,5 +1,5 @@
 /**
- * A standby becomes a cluster of its own. First its agent promotes it and gives its data the new cluster's mark: from
+ * A standby becomes a cluster of its own, or what is left of one that has lost its majority. First its agent promotes it and gives its data the new cluster's mark: from
  * then on the old cluster can't have it. Then the new cluster begins with those data, and the old one forgets the member.
  * Each step finds what an interrupted attempt did.
  */
@@ -43,6 +43,11 @@ export async function depart(context: Context, wanted: string, options: { as: st
   try {
     const { spec, group, member, status, agent } = standby;
     const name = options.as ?? `${spec.cluster}-${member.name}`;
+    if (member.role !== 'standby' && options.as === undefined) {
+      throw new PgorbitError('unsafe', `nobody leads cluster ${spec.cluster}: too few of its agents answer, so nobody can be promoted in it`, {
+        hint: `\`pgorbit up\` starts the agents of this machine; if the other hosts are lost for good: pgorbit promote ${member.name} --as NAME --force makes ${member.name} a cluster of its own`,
+      });
+    }
     await check(context, standby, name, options.force);
     context.background = `Run the same command again: it goes on where it ended. \`pgorbit status --cluster ${name}\` shows how far the new cluster is.`;
     context.progress.step(`promote ${member.name}, and cut it from ${spec.cluster}`);
@@ -76,8 +81,9 @@ async function check(context: Context, { spec, group, member, status, owner }: S
   if (there === null && owner === null) await readPresent(context, name);
   if (owner !== null) return;
   if (status === null) {
-    if (force) return context.progress.warn(`nobody answers for cluster ${spec.cluster}: what ${member.name} has not received is lost; see to it that ${spec.cluster} accepts no more writes`);
-    throw new PgorbitError('unsafe', `nobody answers for cluster ${spec.cluster}: it may go on without being seen from here, and what ${member.name} has not received would be lost`, {
+    const lacks = group.commit === 'quorum' && member.role !== 'standby' ? `what ${member.name} has not received, acknowledged or not,` : `what ${member.name} has not received`;
+    if (force) return context.progress.warn(`nobody answers for cluster ${spec.cluster}: ${lacks} is lost; see to it that ${spec.cluster} accepts no more writes`);
+    throw new PgorbitError('unsafe', `nobody answers for cluster ${spec.cluster}: it may go on without being seen from here, and ${lacks} would be lost`, {
       hint: `if ${spec.cluster} is lost: pgorbit promote ${member.name} --as ${name} --force`,
     });
   }

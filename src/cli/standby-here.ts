@@ -1,4 +1,4 @@
-/** A standby on this machine, as a command reaches it: by the cluster's agents, or by its own agent alone. */
+/** A member that may become a cluster of its own, on this machine, as a command reaches it: by the cluster's agents, or by its own agent alone. */
 import { launchAgent, runningAgent } from '../agent/launch.ts';
 import { readIdentity } from '../agent/identity/files.ts';
 import { RpcClient } from '../agent/rpc/client.ts';
@@ -31,39 +31,42 @@ export interface StandbyHere {
 }
 
 /**
- * Finds the standby that `wanted` (`s1` or `main/s1`) means. @throws `no-such-member`, `usage` for a member that is no
- * standby, `host-unreachable` where its host is another machine
+ * Finds the standby that `wanted` (`s1` or `main/s1`) means; where nobody leads its cluster, any member with data of its own.
+ * @throws `no-such-member`, `usage` for another member, `host-unreachable` where its host is another machine
  */
 export async function findStandby(context: Context, wanted: string): Promise<StandbyHere> {
   const agents = await listAgents(context.home);
   const name = chooseCluster([...new Set([...(await listClusters(context.home)), ...agents.map((one) => one.cluster)])].sort(), context.wantedCluster, context.home);
   const here = agents.filter((one) => one.cluster === name);
   const status = await askStatus(context, name);
-  for (const config of here) {
-    const agent = await openAgent(context, name, config.host);
-    try {
-      const { document, parted } = await askHere(agent, context);
-      if (document === null) continue;
-      const { group, member } = memberOf(document.spec, wanted);
-      if (member.host !== config.host) continue;
-      const owner = parted.find((one) => one.group === group.name && one.member === member.name)?.owner ?? null;
-      return { spec: document.spec, group, member, owner, status, agent: await openAgent(context, name, config.host) };
-    } finally {
-      agent.close();
-    }
+  // Those that run know whose host it is: no other is started for it.
+  const runs = await Promise.all(here.map(async ({ host }) => ({ host, agent: await runningAgent(agentDir(context.home, name, host)) })));
+  for (const { host } of runs.toSorted((a, b) => Number(a.agent === null) - Number(b.agent === null))) {
+    const { document } = await hereOf(context, name, host);
+    if (document === null) continue;
+    const { group, member } = memberOf(document.spec, wanted, status === null);
+    if (!here.some((one) => one.host === member.host)) continue;
+    const { parted } = await hereOf(context, name, member.host);
+    const owner = parted.find((one) => one.group === group.name && one.member === member.name)?.owner ?? null;
+    return { spec: document.spec, group, member, owner, status, agent: await openAgent(context, name, member.host) };
   }
   throw new PgorbitError('host-unreachable', `${wanted} of cluster ${name} does not live on this machine`, { hint: 'run the command on the machine of its host; `pgorbit status` names the host' });
 }
 
-/** An agent that has just begun reads its documents first. */
-async function askHere(agent: RpcClient, context: Context): Promise<Calls['GET /v1/here']['answer']> {
-  for (const end = performance.now() + BEGIN_MS; ; await sleep(BEGIN_POLL_MS, context.signal)) {
-    const answer = await agent.call('GET /v1/here', {}, { signal: context.signal });
-    if (answer.document !== null || performance.now() > end) return answer;
+/** What a host's agent knows. One that has just begun reads its documents first. */
+async function hereOf(context: Context, cluster: string, host: string): Promise<Calls['GET /v1/here']['answer']> {
+  const agent = await openAgent(context, cluster, host);
+  try {
+    for (const end = performance.now() + BEGIN_MS; ; await sleep(BEGIN_POLL_MS, context.signal)) {
+      const answer = await agent.call('GET /v1/here', {}, { signal: context.signal });
+      if (answer.document !== null || performance.now() > end) return answer;
+    }
+  } finally {
+    agent.close();
   }
 }
 
-function memberOf(spec: ClusterSpec, wanted: string): { group: GroupSpec; member: MemberSpec } {
+function memberOf(spec: ClusterSpec, wanted: string, lost: boolean): { group: GroupSpec; member: MemberSpec } {
   const name = wanted.slice(wanted.indexOf('/') + 1);
   const groups = Object.values(spec.groups).filter((group) => !wanted.includes('/') || group.name === wanted.slice(0, wanted.indexOf('/')));
   const group = groups.find((one) => Object.hasOwn(one.members, name));
@@ -72,7 +75,8 @@ function memberOf(spec: ClusterSpec, wanted: string): { group: GroupSpec; member
     const standbys = Object.values(spec.groups).flatMap((one) => Object.values(one.members)).filter((one) => one.role === 'standby').map((one) => one.name);
     throw new PgorbitError('no-such-member', `cluster ${spec.cluster} has no member ${JSON.stringify(wanted)}`, { hint: `its standbys are: ${standbys.join(', ') || 'none'}` });
   }
-  if (member.role !== 'standby') throw new PgorbitError('usage', `${member.name} is a ${member.role}, not a standby`, { hint: '`pgorbit status` shows the roles' });
+  const free = member.role === 'standby' || (lost && group.storage === 'local' && member.role !== 'logger');
+  if (!free) throw new PgorbitError('usage', `${member.name} is a ${member.role}, not a standby`, { hint: `while the agents of ${spec.cluster} have a majority: pgorbit switchover --to ${member.name}, or pgorbit promote ${member.name} --force` });
   return { group, member };
 }
 

@@ -34,7 +34,7 @@ export function offspringManifest({ cluster, of, group, member, major, path }: O
       },
     },
   };
-  return `# Made by \`pgorbit promote ${member.name}\`: it was a standby of the cluster ${of.cluster}, and is a cluster of its own now.\n# \`pgorbit add replica\` and \`pgorbit add standby\` give it members again.\n${stringify(body)}`;
+  return `# Made by \`pgorbit promote ${member.name}\`: it was a ${member.role} of the cluster ${of.cluster}, and is a cluster of its own now.\n# \`pgorbit add replica\` and \`pgorbit add standby\` give it members again.\n${stringify(body)}`;
 }
 
 /** Settings that the new cluster does not take over. */

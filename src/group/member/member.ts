@@ -72,6 +72,8 @@ export interface Orders {
   engine: Engine;
   /** Addresses of the group's members and agents. */
   addresses: string[];
+  /** It is being made a cluster of its own, over which this one's agents have no say. */
+  leaves?: true;
 }
 
 /** A fast stop that takes longer becomes an immediate one: crash recovery, but an end. */
@@ -436,8 +438,7 @@ export class Member {
 
   /** A start that was decided before this agent stood still: another may have been promoted meanwhile. */
   #refuseUnleased(as: 'primary' | 'standby', goal: Goal): void {
-    // A standby accepts writes only as what it is made into: a cluster of its own, over which this one's agents have no say.
-    if (as === 'standby' || goal.kind === 'create' || this.orders.record.role === 'standby' || this.mayWrite()) return;
+    if (as === 'standby' || goal.kind === 'create' || this.orders.leaves === true || this.mayWrite()) return;
     const why = this.environment.superseded() ? 'the other site is the primary one now' : "the agents' majority is out of reach, so that another may have been promoted";
     throw new PgorbitError('unsafe', `${this.place.member} does not accept writes: ${why}`);
   }

@@ -54,7 +54,9 @@ export class PartedRunner {
       place: this.place, orders: this.#orders, facts: null, observation: null, pid: null, step: null, doing: null, failures: 0, systemIdentifier: this.#orders.systemIdentifier, history: null,
       error: { code: 'not-ours', message: `${member} left this cluster: its data are those of the cluster ${cluster} now (id ${clusterId})`, hint: `pgorbit remove ${member}` },
     });
-    if (this.#orders.goal.kind !== 'remove') return { ...bare, state: 'failed' };
-    return { ...bare, state: this.#gone ? 'removed' : 'removing', error: null };
+    // Like one whose data are gone: it is replaced where it was the primary, and sure to write no more here.
+    const left = { ...bare, empty: true, promised: { term: this.#orders.term, timeline: 0, lsn: '0/0' } };
+    if (this.#orders.goal.kind !== 'remove') return { ...left, state: 'failed' };
+    return { ...left, state: this.#gone ? 'removed' : 'removing', error: null };
   }
 }

@@ -1,34 +1,42 @@
 /**
- * A standby leaves its group for good: it takes up what it has received, accepts writes on a timeline of its own, and
- * gets the mark of another cluster. Needs nobody: the group may be lost.
+ * A member leaves its group for good, a standby as a rule: it takes up what it has received, accepts writes on a timeline of
+ * its own, and gets the mark of another cluster. Needs nobody: the group may be lost.
  */
 import { PgorbitError } from '../../../errors.ts';
 import { sleep } from '../../../lifecycle.ts';
 import { writeMarker } from '../../../volume/marker.ts';
+import { parseLsn } from '../../../wal/lsn.ts';
 import type { Member } from '../member.ts';
 import { partedFrom, writeParted, type NewOwner, type Parted } from '../parted.ts';
 import { holdingOf } from '../place.ts';
-import { replayedBy, type RecoveryPoint } from '../recovery-point.ts';
+import { replayedBy } from '../recovery-point.ts';
 import { syncSlots } from '../slots.ts';
 import { observe } from '../observe.ts';
 import { cutUpstream } from './promise.ts';
 import { promote } from './promote.ts';
+import { replayTo } from './replay.ts';
+import { positionOfStandby } from './wal-end.ts';
 
 const POLL_MS = 20;
-/** Replay that stands still for this long, with WAL left to replay, has failed. */
-const STALLED_MS = 60_000;
 /** Until a standby that has just been started answers; it may have much to replay. */
 const START_MS = 600_000;
 const CHECKPOINT_MS = 600_000;
 /** An archive, as a rule, is one cluster's alone. */
 const ARCHIVE = ['archive_command', 'archive_library'];
 
+export interface Leaving {
+  /** Whose the data will be. */
+  owner: NewOwner;
+  /** The group's record names it as the primary. */
+  primary: boolean;
+}
+
 /**
  * Afterwards the data are a cleanly stopped primary's of the cluster `owner`, and `parted.json` says so. Nobody else may
  * run the member meanwhile. May be repeated: what an earlier attempt did is found.
  * @throws `unsafe` where the data are not whole, or went to another cluster before; what the server throws.
  */
-export async function part(member: Member, owner: NewOwner, signal: AbortSignal): Promise<Parted> {
+export async function part(member: Member, { owner, primary }: Leaving, signal: AbortSignal): Promise<Parted> {
   const { place, orders } = member;
   const earlier = await partedFrom(place);
   if (earlier?.done) return earlier;
@@ -36,27 +44,49 @@ export async function part(member: Member, owner: NewOwner, signal: AbortSignal)
   if (holding.kind !== 'data' || holding.marker.incarnation === 0) {
     throw new PgorbitError('unsafe', `${place.member} has no whole copy of the data: it can't be promoted`, { hint: '`pgorbit status` shows how far it is' });
   }
-  const settings = { ...orders.spec.settings, ...Object.fromEntries(ARCHIVE.filter((name) => orders.spec.settings[name] !== undefined).map((name) => [name, ''])) };
+  const settings = {
+    ...orders.spec.settings, ...Object.fromEntries(ARCHIVE.filter((name) => orders.spec.settings[name] !== undefined).map((name) => [name, ''])),
+    // What is left to replay waits for no reader.
+    max_standby_archive_delay: '0', max_standby_streaming_delay: '0',
+  };
   // The goal whose configuration has no upstream.
-  member.orders = { ...orders, goal: { kind: 'promise' }, spec: { ...orders.spec, settings } };
+  member.orders = { ...orders, goal: { kind: 'promise' }, spec: { ...orders.spec, settings }, leaves: true };
   // Nobody's yet: what an attempt that was killed meant to call it does not bind this one.
   let parted = earlier === null ? null : { ...earlier, owner };
+  if (parted === null) await stepDown(member, primary, signal);
   if (await serves(member, signal)) {
     member.nowDoing('letting go of its upstream');
     await cutUpstream(member, member.orders.goal, signal);
     await member.sql().query('select pg_wal_replay_resume() where pg_is_wal_replay_paused()');
-    parted = { owner, point: await replayed(member, signal), done: false };
+    member.nowDoing('replaying');
+    await replayTo(member, parseLsn((await positionOfStandby(member, signal)).lsn), signal);
+    parted = { owner, point: (await replayedBy(member.sql())).point, done: false };
     await writeParted(place.homeDir, parted);
     member.nowDoing('promoting');
     await promote(member, signal);
   } else if (parted !== null) await writeParted(place.homeDir, parted);
-  if (parted === null) throw new PgorbitError('unsafe', `${place.member} accepts writes already, and nobody promoted it as a standby`, { hint: '`pgorbit status`' });
+  if (parted === null) throw new PgorbitError('unsafe', `${place.member} accepts writes already, and nobody promoted it to this end`, { hint: '`pgorbit status`' });
   await syncSlots(member.sql(), []);
   await member.sql().query('checkpoint', [], { timeoutMs: CHECKPOINT_MS });
   if (!(await member.stop('fast'))) throw new PgorbitError('timed-out', `${place.member} does not stop`, { hint: `pgorbit logs ${place.member}` });
   await writeMarker(place.dir, { ...holding.marker, ...parted.owner, incarnation: 1, term: 0, systemIdentifier: holding.marker.systemIdentifier ?? orders.systemIdentifier });
   await writeParted(place.homeDir, { ...parted, done: true });
   return { ...parted, done: true };
+}
+
+/**
+ * Data that accepted writes become a standby's first: on the old timeline, members of the old group that come back would take
+ * its WAL for theirs.
+ */
+async function stepDown(member: Member, primary: boolean, signal: AbortSignal): Promise<void> {
+  await member.adopt();
+  if ((await member.facts()).data?.standbySignal !== false) return;
+  if (!primary) {
+    throw new PgorbitError('unsafe', `${member.place.member} has the data of an earlier primary: they may hold what was never confirmed, and lack what was`, { hint: 'another member that is left' });
+  }
+  member.nowDoing('stopping');
+  if (!(await member.stop('fast', signal))) throw new PgorbitError('timed-out', `${member.place.member} does not stop`, { hint: `pgorbit logs ${member.place.member}` });
+  await member.becomeStandby();
 }
 
 /**
@@ -78,21 +108,5 @@ async function serves(member: Member, signal: AbortSignal): Promise<boolean> {
       if (ended || performance.now() - started > START_MS) throw error;
       await sleep(POLL_MS, signal);
     }
-  }
-}
-
-/** Waits until all is replayed that was received. */
-async function replayed(member: Member, signal: AbortSignal): Promise<RecoveryPoint> {
-  let last = '';
-  let movedAt = performance.now();
-  for (;;) {
-    const { point, missing } = await replayedBy(member.sql());
-    if (missing === null) return point;
-    if (point.lsn !== last) movedAt = performance.now();
-    else if (performance.now() - movedAt > STALLED_MS) {
-      throw new PgorbitError('postgres-failed', `${member.place.member} has received WAL up to ${missing} and does not get beyond ${point.lsn}`, { hint: `pgorbit logs ${member.place.member}` });
-    }
-    last = point.lsn;
-    await sleep(POLL_MS, signal);
   }
 }

@@ -25,7 +25,7 @@ export async function replayTo(member: Member, end: Lsn, signal: AbortSignal): P
     const now = await replayed(member);
     if (now > last) movedAt = performance.now();
     else if (performance.now() - movedAt > STALLED_MS) {
-      throw new PgorbitError('postgres-failed', `${member.place.member} has replayed to ${formatLsn(now)} and does not get on; acknowledged commits reach to ${formatLsn(end)}`, {
+      throw new PgorbitError('postgres-failed', `${member.place.member} has replayed to ${formatLsn(now)} and does not get on: it has to come to ${formatLsn(end)}`, {
         hint: `pgorbit logs ${member.place.member}`,
       });
     }
