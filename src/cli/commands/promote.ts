@@ -18,11 +18,11 @@ interface Options {
 export const define: Define = (command, declare) => {
   command
     .argument('<member>', 'the member that becomes the primary, or group/member; a standby becomes a cluster of its own')
-    .option('--as <name>', "for a standby: the new cluster's name (default: CLUSTER-MEMBER)")
-    .option('--force', 'yes: the old primary is fenced for good, and comes back as a replica by a new clone; for a standby: its cluster is lost')
+    .option('--as <name>', "for a standby, or the only copy that is left: the new cluster's name (default for a standby: CLUSTER-MEMBER)")
+    .option('--force', 'yes: the old primary is fenced for good, and comes back as a replica by a new clone; with --as: its cluster is lost')
     .option('--accept-loss', "with --force, on a shared volume: goes on without what can't be read of the old primary's WAL");
-  declare<Options>(command, 'pgorbit promote n2 --force\npgorbit promote n2 --force --accept-loss\npgorbit promote s1 --as dr\npgorbit promote s1 --as dr --force', async (context, [wanted = ''], options) => {
-    if (options.as !== undefined || (await isStandby(context, wanted))) return promoteStandby(context, wanted, options);
+  declare<Options>(command, 'pgorbit promote n2 --force\npgorbit promote n2 --force --accept-loss\npgorbit promote s1 --as dr\npgorbit promote s1 --as dr --force\npgorbit promote n2 --as saved --force', async (context, [wanted = ''], options) => {
+    if (options.as !== undefined || (await mayLeave(context, wanted))) return promoteStandby(context, wanted, options);
     await act(context, (groups) => {
       const { group, member } = chooseMember(groups, wanted);
       if (options.force !== true) {
@@ -35,8 +35,8 @@ export const define: Define = (command, declare) => {
   });
 };
 
-/** False also where that can't be known here: then it is for the cluster to say. */
-async function isStandby(context: Context, wanted: string): Promise<boolean> {
+/** A standby, or a copy of the data for which nobody leads. False also where that can't be known here: then it is for the cluster to say. */
+async function mayLeave(context: Context, wanted: string): Promise<boolean> {
   try {
     (await findStandby(context, wanted)).agent.close();
     return true;
