@@ -16,6 +16,12 @@ export async function listAgents(home: string): Promise<AgentConfig[]> {
   return found;
 }
 
+/** Ports of an address that agents of other clusters have, run they or not: taken by this one's, they could not come back. */
+export async function promisedPorts(home: string, cluster: string, address: string): Promise<number[]> {
+  const others = (await listAgents(home)).filter((one) => one.cluster !== cluster);
+  return others.flatMap((one) => one.agents.filter((agent) => agent.host === one.host && agent.address === address).map(({ port }) => port));
+}
+
 /** The agents that are meant: those of the named cluster and host, or all. Throws `no-such-cluster` where there is none. */
 export async function chooseAgents(home: string, cluster: string | undefined, host: string | undefined): Promise<AgentConfig[]> {
   const all = await listAgents(home);

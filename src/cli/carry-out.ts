@@ -10,6 +10,7 @@ import type { ClusterSpec } from '../group/model.ts';
 import { adminDir, agentDir, raftDir } from '../home.ts';
 import { isHalfRestored } from './backup/restoring.ts';
 import { readApplied, sha256, writeApplied, writeCluster, writeManifest, type ClusterFile } from './admin.ts';
+import { promisedPorts } from './agents-here.ts';
 import { Cluster } from './cluster.ts';
 import { Interrupted, type Context, type Deadline } from './context.ts';
 import { forgetGoing } from './destroy.ts';
@@ -94,7 +95,7 @@ async function settleIdentity(context: Context, { wish, spec, present, remote }:
     const lost = before === null && wish.spec.hosts[host]?.port === null && meant !== null && (await isTaken(context, spec.cluster, { host, address, port: meant }));
     const port = lost ? null : meant;
     const except = [...wanted.agents, ...agents].filter((agent) => agent.address === address).map((agent) => agent.port).filter((used) => used !== null);
-    const chosen = port ?? (await findPort({ address, from: FIRST_AGENT_PORT, except: [...except, ...usedPorts(spec, address)], exactly: false }));
+    const chosen = port ?? (await findPort({ address, from: FIRST_AGENT_PORT, except: [...except, ...usedPorts(spec, address), ...(await promisedPorts(context.home, spec.cluster, address))], exactly: false }));
     if (chosen === null) throw new PgorbitError('port-in-use', `no port of ${address} is free for the agent of ${host}`);
     agents.push({ host, address, port: chosen });
   }

@@ -12,7 +12,7 @@ import { askAsGuest } from '../agent/rpc/guest.ts';
 import { PgorbitError } from '../errors.ts';
 import { adminDir, agentDir, clusterDir } from '../home.ts';
 import { readCluster, sha256, writeApplied, writeCluster, writeManifest, type ClusterFile } from './admin.ts';
-import { listAgents } from './agents-here.ts';
+import { listAgents, promisedPorts } from './agents-here.ts';
 import { withCluster } from './cluster.ts';
 import type { Context } from './context.ts';
 import { readJson, readText, writeJson, writeWhole } from './files.ts';
@@ -36,7 +36,7 @@ export async function joinCluster(context: Context, text: string): Promise<Joine
     throw new PgorbitError('usage', `this machine is host ${name} of cluster ${cluster} already`, { hint: `\`pgorbit agent --cluster ${cluster} --host ${name} --background\` starts its agent` });
   }
   // Before the token is spent.
-  const port = await findPort({ address, from: token.port ?? FIRST_AGENT_PORT, except: [], exactly: token.port !== null });
+  const port = await findPort({ address, from: token.port ?? FIRST_AGENT_PORT, except: token.port === null ? await promisedPorts(context.home, cluster, address) : [], exactly: token.port !== null });
   if (port === null) throw new PgorbitError('port-in-use', `port ${token.port} of ${address}, meant for the agent of host ${name}, is in use`, { hint: `\`ss -ltnp sport = :${token.port}\` names who has it` });
   await makeHostFolders(context.home, cluster, name);
   const key = await keyIn(dir);
