@@ -1,7 +1,7 @@
 /** The members that live on this host: a runner for each, with the orders that the documents hold. */
 import type { Departure, StatusDocument } from './api.ts';
 import type { ClusterView } from './documents.ts';
-import { PgorbitError } from '../errors.ts';
+import { PgorbitError, type ErrorReport } from '../errors.ts';
 import type { HostVolumes } from './volumes.ts';
 import { dirname } from 'node:path';
 import { findEngine, type Engine } from '../engine/find.ts';
@@ -61,13 +61,15 @@ interface Runner {
 /** A namesake may have come of which this host did not hear that it is another: with data where there was only WAL, or the other way round. */
 const isFor = (runner: Runner, { role }: MemberRecord): boolean => runner instanceof PartedRunner || runner instanceof LoggerRunner === (role === 'logger');
 
+const leaving = (name: string, { cluster }: NewOwner): ErrorReport => ({ code: 'not-ours', message: `${name} has begun to become the cluster ${cluster}, and takes no part here any more`, hint: `run that command again, or: pgorbit remove ${name}` });
+
 interface Running {
   place: Place;
   upkeep: Upkeep;
   /** As its runner last saw it. */
   leased: boolean;
-  /** It began to become another cluster's. What it was made into may not be taken for this one's: all that is left to it here is its removal. */
-  leaves: boolean;
+  /** It began to become another cluster's, and why it does nothing here but to be removed: what it was made into may not be taken for this one's. */
+  leaves: ErrorReport | null;
   runner: Runner;
   life: Lifecycle;
 }
@@ -94,7 +96,7 @@ export class HostMembers {
   }
 
   reports(): MemberReport[] {
-    return [...this.#running.values()].map(({ runner }) => runner.report());
+    return [...this.#running.values()].map(({ runner, leaves }) => (leaves === null ? runner.report() : { ...runner.report(), error: leaves }));
   }
 
   /** The data directories of this host's running PostgreSQL members: one that is being copied is no place for a file of ours. */
@@ -212,7 +214,7 @@ export class HostMembers {
       addresses: [...new Set([...Object.values(spec.hosts).map((one) => one.address), ...(this.#options.view.site?.document.peer.addresses ?? [])])].sort(),
     };
     const running = this.#running.get(key);
-    if (running?.leaves === true && member.goal.kind !== 'remove') orders.goal = { kind: 'stop' };
+    if (running?.leaves != null && member.goal.kind !== 'remove') orders.goal = { kind: 'stop' };
     if (running !== undefined && isFor(running.runner, member)) {
       running.runner.obey(orders);
       return;
@@ -229,10 +231,10 @@ export class HostMembers {
     let upkeep: Upkeep;
     const parted = await partedFrom(place);
     // A standby is put right as any other: nobody elects it.
-    const leaves = parted !== null && !parted.done && member.role !== 'standby';
-    if (leaves) {
+    const leaves = parted !== null && !parted.done && member.role !== 'standby' ? leaving(member.name, parted.owner) : null;
+    if (leaves !== null) {
       if (member.goal.kind !== 'remove') orders.goal = { kind: 'stop' };
-      tell({ level: 'warning', kind: 'leaving', group: record.group, member: member.name, message: `${member.name} has begun to become the cluster ${parted.owner.cluster}, and takes no part here any more: run that command again, or remove ${member.name}` });
+      tell({ level: 'warning', kind: 'leaving', group: record.group, member: member.name, message: `${leaves.message}: ${leaves.hint}` });
     }
     if (parted?.done) {
       upkeep = async () => undefined;
