@@ -22,11 +22,15 @@ describe('a quorum group whose majority is lost', () => {
     cluster = await TestCluster.open();
     await cluster.up(quorumManifest({ cluster: 'old', version: 18, firstPort: cluster.firstPort, settings: { shared_buffers: '32MB' } }));
     await askMember(cluster, 'create table t (a int); insert into t values (1), (2)');
-    await expect.poll(() => askMember(cluster, 'select count(*) from t', 'n2').catch(String), WAIT).toBe('2');
+    await caughtUp();
   });
   afterEach(() => cluster?.destroy());
 
   const ask = async (name: string, sql: string): Promise<string | null> => (await cluster.must<{ results: { rows: (string | null)[][] }[] }>('sql', '--cluster', name, '-c', sql)).results.at(-1)!.rows[0]?.[0] ?? null;
+
+  async function caughtUp(): Promise<void> {
+    await expect.poll(() => askMember(cluster, 'select count(*) from t', 'n2').catch(String), WAIT).toBe('2');
+  }
 
   /** What these hosts run dies at once: their agents, and the servers of their members. */
   async function lose(...hosts: string[]): Promise<void> {

@@ -1,6 +1,7 @@
 /** The members that live on this host: a runner for each, with the orders that the documents hold. */
 import type { Departure, StatusDocument } from './api.ts';
 import type { ClusterView } from './documents.ts';
+import { leaving, mustBeFree } from './leaving.ts';
 import { PgorbitError, type ErrorReport } from '../errors.ts';
 import type { HostVolumes } from './volumes.ts';
 import { dirname } from 'node:path';
@@ -29,8 +30,6 @@ import type { Volume } from '../volume/volume.ts';
 /** From an agent's start until its members run, or cannot. */
 const BEGIN_MS = 10_000;
 const BEGIN_POLL_MS = 50;
-/** For so long nobody may lead a cluster before it counts as lost: its agents may be electing one, or this one may just have begun. */
-const LOST_MS = 10_000;
 
 export interface HostMembersOptions {
   home: string;
@@ -60,8 +59,6 @@ interface Runner {
 
 /** A namesake may have come of which this host did not hear that it is another: with data where there was only WAL, or the other way round. */
 const isFor = (runner: Runner, { role }: MemberRecord): boolean => runner instanceof PartedRunner || runner instanceof LoggerRunner === (role === 'logger');
-
-const leaving = (name: string, { cluster }: NewOwner): ErrorReport => ({ code: 'not-ours', message: `${name} has begun to become the cluster ${cluster}, and takes no part here any more`, hint: `run that command again, or: pgorbit remove ${name}` });
 
 interface Running {
   place: Place;
@@ -272,8 +269,9 @@ export class HostMembers {
     const running = await this.#begun(group, name);
     if (running === undefined) throw new PgorbitError('no-such-member', `${name} of group ${group} does not run on ${this.#options.host}`);
     const { place, runner, life } = running;
+    if (runner instanceof LoggerRunner) throw new PgorbitError('usage', `${name} is a logger: it has WAL, and no data`);
     if (runner instanceof MemberRunner) {
-      await this.#mustBeFree(group, runner.member.orders.record);
+      await mustBeFree(this.#options.view, group, runner.member.orders.record, () => this.#leased(group), this.#parting.signal);
       const primary = this.#options.view.groups.get(group)?.record.primary === name;
       await life.stop();
       try {
@@ -289,18 +287,6 @@ export class HostMembers {
       throw new PgorbitError('unsafe', `${name} became the cluster ${parted?.owner.cluster ?? ''} before`, { hint: `pgorbit promote ${name} --as ${parted?.owner.cluster ?? ''}` });
     }
     return { parted, dir: place.dir, inHome: place.dir.startsWith(`${place.homeDir}/`) };
-  }
-
-  /** Nobody waits for a standby. Whom an election counts on goes only where nobody is left who could hold one. */
-  async #mustBeFree(group: string, { name, role }: MemberRecord): Promise<void> {
-    if (role === 'standby') return;
-    const { view } = this.#options;
-    const spec = view.cluster?.document.spec;
-    if (spec?.groups[group]?.storage !== 'local') throw new PgorbitError('usage', `${name} is no standby, and its data lie on the group's volume`, { hint: '`pgorbit status`' });
-    if (view.site !== null) throw new PgorbitError('unsafe', `${spec.cluster} has another site: to part with ${name} would leave that behind`, { hint: 'on the other site: pgorbit site promote --force' });
-    for (const end = performance.now() + LOST_MS; performance.now() < end; await sleep(BEGIN_POLL_MS, this.#parting.signal)) {
-      if (this.#leased(group)) throw new PgorbitError('unsafe', `the agents of ${spec.cluster} have a majority: they decide who is its primary`, { hint: `pgorbit switchover --to ${name}` });
-    }
   }
 
   /** An agent that has just begun may not run a member yet that its documents name, or will in a moment. */

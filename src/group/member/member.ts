@@ -11,7 +11,6 @@ import { KeptReads, readText } from '../../durable.ts';
 import { fence } from '../../engine/fence.ts';
 import { replaceFile, replaceIfDifferent } from '../../engine/files.ts';
 import type { Engine } from '../../engine/find.ts';
-import { renderHba } from '../../engine/hba.ts';
 import { giveTo, type OsUser } from '../../engine/osuser.ts';
 import { readPidFile } from '../../engine/pidfile.ts';
 import { adoptPostgres, startPostgres, stopPostgres, type Postmaster } from '../../engine/postmaster.ts';
@@ -27,15 +26,14 @@ import { lockOwner } from '../../volume/lock-owner.ts';
 import { writeMarker, type Marker } from '../../volume/marker.ts';
 import type { Volume } from '../../volume/volume.ts';
 import { accountsExist } from './accounts.ts';
-import { configurationOf } from './configuration.ts';
 import type { Facts } from './next-step.ts';
 import { observe, pendingRestart, type Observation } from './observe.ts';
 import { promiseFile, readPromise } from './promises.ts';
 import { holdingOf, markerFile, type Holding, type Place } from './place.ts';
-import { restoreCommand, writeRestoreScript } from './restore.ts';
+import { ownHba, ownSettings } from './own-files.ts';
+import { writeRestoreScript } from './restore.ts';
 import { processKey, readPromotionAsked, readRuntime, runtimeFile, writePromotionAsked, writeRuntime } from './runtime.ts';
 import { sameSlots } from './slots.ts';
-import { slotName } from '../decide/goals.ts';
 import { asides } from './steps/clear.ts';
 import { forgetReserved } from './steps/reserve-timelines.ts';
 import { historyOf } from './steps/wal-end.ts';
@@ -316,7 +314,7 @@ export class Member {
     const text = await this.#configuration(standby, goal);
     await writeConfig(dataDir, await this.#file(standby, goal));
     await stripAutoConf(dataDir);
-    await replaceIfDifferent(join(dataDir, 'pg_hba.conf'), this.#hba());
+    await replaceIfDifferent(join(dataDir, 'pg_hba.conf'), ownHba(this));
     return text;
   }
 
@@ -330,32 +328,17 @@ export class Member {
   }
 
   async #configuration(standby: boolean, goal: Goal = this.orders.goal): Promise<string> {
-    return `${await this.#file(standby, goal)}\n${this.#hba()}`;
+    return `${await this.#file(standby, goal)}\n${ownHba(this)}`;
   }
 
   async #file(standby: boolean, goal: Goal): Promise<string> {
-    const { environment, place, orders } = this;
+    const { environment, place } = this;
     this.#reached ??= await reach(place.homeDir, environment.user);
     // Goals that leave a running member as it is leave its settings, too.
     const keep = goal.kind === 'checkpoint' || goal.kind === 'drain' || goal.kind === 'stop';
     const present = keep ? await readText(join(place.dataDir, CONFIG_FILE)) : null;
     if (present !== null) return present;
-    return configurationOf({
-      major: orders.engine.major,
-      member: place.member,
-      driver: environment.volume.driver,
-      settings: orders.spec.settings,
-      goal,
-      replication: environment.secrets.replication,
-      restoreCommand: restoreCommand(this.#reached),
-      quorum: orders.spec.commit === 'quorum',
-      electable: Object.values(orders.spec.members).filter(({ role }) => role === 'primary' || role === 'replica').map(({ name }) => slotName(name)),
-      limits: standby ? (await this.#kept.of(controlFile(place.dataDir), () => readControlFile(place.dataDir))).limits : null,
-    });
-  }
-
-  #hba(): string {
-    return renderHba({ replicationUser: this.environment.secrets.replication.user, memberAddresses: this.orders.addresses, clients: ['all'] });
+    return ownSettings(this, goal, this.#reached, standby ? (await this.#kept.of(controlFile(place.dataDir), () => readControlFile(place.dataDir))).limits : null);
   }
 
   // ------------------------------------------------------------------ the process
