@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -36,6 +36,26 @@ describe.each(suiteVersions(18))('PostgreSQL %i, a member', (version) => {
     const written: number[] = [];
     const result = await rewindTo(old, next, { beforeWriting: async () => void written.push(1) });
     expect([result.how, result.from, result.to, written]).toEqual(['nothing-to-do', 1, 2, []]);
+    await follow(old, next);
+    await expectSame(old, next);
+  });
+
+  it('that has the beginning of a record up to a segment\'s end, where the others have none of it, is cut there', async () => {
+    const { old, next } = await started(version);
+    await caughtUp(old, next);
+    await next.stop();
+    const segment = await old.value('select pg_walfile_name(pg_current_wal_lsn())');
+    // Longer than a segment; then the disk is full, say.
+    await old.value(`select length(pg_logical_emit_message(false, 'long', repeat('x', 20000000))::text)`);
+    await old.value('create table beyond ()');
+    await old.kill();
+    for (const name of readdirSync(old.walDir)) if (/^[0-9A-F]{24}$/.test(name) && name > segment) rmSync(join(old.walDir, name));
+    next.configure({ primary_conninfo: '' });
+    await next.start();
+    await promote(next);
+    await work(next, 24, 5, { checkpoints: false });
+    expect(await rewindTo(old, next)).toMatchObject({ how: 'cut', from: 1, to: 2 });
+    expect((await rewindTo(old, next)).how).toBe('nothing-to-do');
     await follow(old, next);
     await expectSame(old, next);
   });

@@ -14,7 +14,8 @@ import { PgorbitError } from '../../errors.ts';
 import { syncFolder, writeDurably } from '../../durable.ts';
 import { SegmentReader, readHistory, segmentTimeline } from '../../wal/files.ts';
 import { type TimelineHistory, forkPoint, historyFileName, isAncestor } from '../../wal/history.ts';
-import { type Lsn, formatLsn, parseLsn, segmentName } from '../../wal/lsn.ts';
+import { type Lsn, formatLsn, parseLsn, segmentName, segmentOffset } from '../../wal/lsn.ts';
+import { LONG_HEADER, SHORT_HEADER, WAL_PAGE } from '../../wal/page.ts';
 import { type ControlData, readControlFile } from '../control.ts';
 import { syncTree } from '../files.ts';
 import type { OsUser } from '../osuser.ts';
@@ -56,7 +57,8 @@ export interface RewindResult {
   bytes: number;
   /** Files that changed, appeared or went, pg_wal aside. */
   files: number;
-  how: 'nothing-to-do' | 'rewound';
+  /** `cut`: its records are all the source's, and behind the last one was the beginning of another. */
+  how: 'nothing-to-do' | 'cut' | 'rewound';
 }
 
 /**
@@ -93,13 +95,22 @@ export async function rewind(options: RewindOptions): Promise<RewindResult> {
       if (end <= (await source.insertEnd(segmentSize))) return nothing;
       throw new PgorbitError('wal-invalid', `${dataDir} has WAL to ${formatLsn(end)} on timeline ${timeline}, more than its primary ${options.sourceName}`, { hint: FRESH });
     }
-    if (isAncestor(history, { timeline: from, lsn: end })) return nothing;
-
     const fork: Fork = { timeline: common.timeline, lsn: common.lsn };
+    const cutting = async (): Promise<CutOptions> =>
+      ({ walDir, history, targetHistory, fork, segmentSize, owner: options.owner, historyFiles: await histories(source, history, text) });
+    if (isAncestor(history, { timeline: from, lsn: end })) {
+      if (end !== fork.lsn || !(await beganAnother(reader, end))) return nothing;
+      const cut = await cutting();
+      await options.beforeWriting();
+      await cutWal(cut);
+      await syncTree(walDir);
+      return { ...nothing, how: 'cut' };
+    }
+
     await source.requireSegment(segmentName(segmentTimeline(history, fork.lsn, segmentSize), fork.lsn, segmentSize), fork.lsn);
     const start = await startForBoth(reader, source, own, { target: control, source: sourceControl }, signal);
     const plan = planRewind(await listTarget(dataDir), await source.list(), changed);
-    const cut: CutOptions = { walDir, history, targetHistory, fork, segmentSize, owner: options.owner, historyFiles: await histories(source, history, text) };
+    const cut = await cutting();
     signal.throwIfAborted();
 
     await options.beforeWriting();
@@ -108,6 +119,16 @@ export async function rewind(options: RewindOptions): Promise<RewindResult> {
   } finally {
     await reader.close();
   }
+}
+
+/**
+ * Does more than zeros follow? A record's first field is its length, which is never 0 (access/xlogrecord.h). Where the segment ends
+ * within that record, replay asks the source for the next segment only, and never gets the record that is there in its place.
+ */
+async function beganAnother(reader: SegmentReader, end: Lsn): Promise<boolean> {
+  const header = segmentOffset(end, reader.segmentSize) === 0 ? LONG_HEADER : end % BigInt(WAL_PAGE) === 0n ? SHORT_HEADER : 0;
+  const length = Buffer.alloc(4);
+  return (await reader.read(end + BigInt(header), length)) === length.length && length.readUInt32LE() !== 0;
 }
 
 /** Changes the data directory; resolves to the bytes fetched. */

@@ -4,7 +4,7 @@
  */
 import { PgorbitError, errnoOf } from '../../errors.ts';
 import { sleep } from '../../lifecycle.ts';
-import { ReplicationClient, type ConnectOptions } from '../../wire/client.ts';
+import { ReplicationClient, UpstreamError, type ConnectOptions } from '../../wire/client.ts';
 import { copyDone } from '../../wire/frontend.ts';
 import { StatusMessage, parseSenderMessage } from '../../wire/replication.ts';
 import { type TimelineHistory, switchpointOf, timelineSpans } from '../history.ts';
@@ -32,6 +32,8 @@ export interface ReceiveOptions {
 const QUICK_TRIES = 200;
 const QUICK_MS = 10;
 const SLOW_MS = 250;
+/** ERRCODE_UNDEFINED_FILE ("PostgreSQL Error Codes"). */
+const UNDEFINED_FILE = '58P01';
 /** Room for the largest message of a WAL sender (MAX_SEND_SIZE, 128 kB) and what follows it: one read, one fsync. */
 const READ_BYTES = 256 * 1024;
 
@@ -162,7 +164,7 @@ export class Receiver {
     return { timeline, position: parseLsn(position) };
   }
 
-  /** The history of the upstream's timeline, and all files on the way: followers of this logger will ask for them. */
+  /** The history of the upstream's timeline, and what it has of all on the way: followers of this logger will ask for them. */
   async #history(client: ReplicationClient, timeline: number): Promise<TimelineHistory> {
     if (timeline === 1) return { timeline, parents: [] };
     const fetch = async (one: number): Promise<TimelineHistory> => {
@@ -170,8 +172,12 @@ export class Receiver {
       return this.#store.saveHistory(one, text ?? '');
     };
     const history = await fetch(timeline);
+    // Of timelines before its own copy a server has no file, unless it was given it.
     for (const { timeline: parent } of history.parents) {
-      if (parent > 1 && this.#store.historyText(parent) === null) await fetch(parent);
+      if (parent <= Math.max(1, this.#store.timeline) || this.#store.historyText(parent) !== null) continue;
+      await fetch(parent).catch((error: unknown) => {
+        if (!(error instanceof UpstreamError && error.state === UNDEFINED_FILE)) throw error;
+      });
     }
     return history;
   }

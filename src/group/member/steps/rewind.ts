@@ -28,7 +28,11 @@ export async function rewindMember(member: Member, signal: AbortSignal): Promise
     await closeRestore(place.homeDir);
     await member.becomeStandby();
     await member.writeMarker(record.incarnation, term);
-    const what = how === 'rewound' ? `rewound to ${fork}, ${files} files, ${(bytes / 1e6).toFixed(1)} MB` : `nothing to take back (its WAL ends at ${fork})`;
+    const what = {
+      'rewound': `rewound to ${fork}, ${files} files, ${(bytes / 1e6).toFixed(1)} MB`,
+      'cut': `the beginning of a record is cut off at ${fork}`,
+      'nothing-to-do': `nothing to take back (its WAL ends at ${fork})`,
+    }[how];
     member.tell({ level: 'info', kind: 'rewound', message: `${place.member}: ${what}, in ${((performance.now() - started) / 1000).toFixed(2)} s` });
   } catch (error) {
     if (signal.aborted) throw error;
