@@ -26,6 +26,17 @@ const CLOSE_TIMEOUT_MS = 1_000;
 // Not in pg's types: the socket, which alone ends a connection to a server that does not answer.
 const cut = (client: Client): void => (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 
+/** SQLSTATE classes 08 and 57P ("PostgreSQL Error Codes"), a connection that failed and a server that starts or stops; and the socket's own. */
+const AWAY = /^(?:08...|57P..|ECONN[A-Z]+|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE)$/;
+
+/** True where an error of a session says that the server is not there at the moment, and nothing of what it was asked. */
+export function isAway(error: unknown): boolean {
+  if (error instanceof PgorbitError) return error.code === 'timed-out';
+  if (!(error instanceof Error)) return false;
+  // What pg says of a connection that ended has no code.
+  return AWAY.test((error as { code?: string }).code ?? '') || error.message.startsWith('Connection terminated');
+}
+
 /**
  * Statements run one after the other. Errors are pg's own, with SQLSTATE in `code` (or the socket's errno); an
  * answer that does not come in time is PgorbitError `timed-out`, and then nobody knows whether the statement ran.

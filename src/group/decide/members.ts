@@ -13,9 +13,10 @@ export const FAILURES_BEFORE_REBUILD = 3;
 /** A line between two sites is slower to come back than one between neighbours. */
 const LEADS_FACTOR = 3;
 
-/** What keeps a member from starting and is no fault of its data: other data would not start either. */
+/** What keeps a member from starting or from following and is no fault of its data: others would not do so either. */
 const NOT_THE_DATA: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'port-in-use', 'permission', 'shared-memory', 'engine-missing', 'engine-failed', 'volume-full', 'locked', 'setting-refused', 'agent-failed',
+  'host-unreachable',
 ]);
 
 /** The record of a member that is to be made. */

@@ -207,6 +207,13 @@ const TESTS: Record<string, () => void> = {
     expect(scene.decide(2_000).members['n2']).toMatchObject({ incarnation: 2, rebuilds: 1, joined: false });
     scene.report('n3', { ...down(true), failures: 3 });
     expect(scene.decide().members['n3']?.incarnation).toBe(2);
+    const apart = new Scene().report('n2', { streamingFrom: null, error: { code: 'host-unreachable', message: 'x' } });
+    apart.decide();
+    expect(apart.decide(60_000).members['n2']?.incarnation, 'its data are whole, and the way to the primary is not').toBe(1);
+    apart.report('n2', { streamingFrom: null, error: null });
+    apart.decide();
+    expect(apart.decide(9_000).members['n2']?.incarnation, 'the time apart does not count').toBe(1);
+    expect(apart.decide(2_000).members['n2']?.incarnation).toBe(2);
   },
   switchover() {
     const scene = new Scene();

@@ -11,6 +11,8 @@ import { reportOf } from './report.ts';
 /** Between looks: when all is well, and when a wait has lasted. */
 const IDLE_MS = 1_000;
 const PATIENT_MS = 500;
+/** An upstream that is about to open is not reached either: from then on it is said. */
+const UNREACHED_MS = 2_000;
 /** From when on a wait has lasted. */
 const LONG_MS = 10_000;
 
@@ -93,15 +95,20 @@ export class LoggerRunner extends MemberLoop<Facts, Doing> {
       if (member.orders.goal.kind === 'follow') await member.settle();
       return inStep(IDLE_MS);
     }
+    const rest = this.#waiting();
     // A full disk is for a person to hear of. The rest passes as a rule, an upstream that is not up yet, say: it is shown.
     if (upstream?.state === 'disk-full' && upstream.error !== null) this.complain(upstream.error);
-    else this.error = upstream?.state === 'failed' ? upstream.error : null;
-    return this.#waiting();
+    else this.error = upstream?.state === 'failed' || this.#waited() >= UNREACHED_MS ? (upstream?.error ?? null) : null;
+    return rest;
   }
 
   #waiting(): number {
     this.#waitingSince ??= performance.now();
-    return performance.now() - this.#waitingSince < LONG_MS ? WAITING_MS : PATIENT_MS;
+    return this.#waited() < LONG_MS ? WAITING_MS : PATIENT_MS;
+  }
+
+  #waited(): number {
+    return this.#waitingSince === null ? 0 : performance.now() - this.#waitingSince;
   }
 
   /** The process has ended. */

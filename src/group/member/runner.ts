@@ -5,10 +5,14 @@ import { MemberLoop, WAITING_MS, type Rest } from './loop.ts';
 import { Member, type MemberEnvironment, type Orders } from './member.ts';
 import { dataProven, nextStep, type Facts, type Step } from './next-step.ts';
 import { perform, type Attached } from './perform.ts';
+import { Reach } from './reach.ts';
 import { reportOf } from './report.ts';
 import type { Place } from './place.ts';
 import { IDLE_MS, restAsFollower, restAsPrimary } from './rest.ts';
 import { dropAside } from './steps/clear.ts';
+
+/** A server that was stopped, or a standby that has just begun, comes to stream within this time; later it is asked what keeps it. */
+const STREAMS_MS = 2_000;
 
 type Looked = Facts & { systemIdentifier: string | null };
 type Doing = Exclude<Step, { do: 'nothing' }>;
@@ -18,6 +22,9 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
   #attached: Attached | null = null;
   /** The voters that it was asked for last as a primary, by the number of the change. */
   #asks = { change: -1, since: 0 };
+  readonly #reach = new Reach();
+  /** Since when it does not stream. */
+  #idleSince: number | null = null;
 
   constructor(place: Place, environment: Omit<MemberEnvironment, 'wake' | 'progressed'>, orders: Orders, publish: (report: MemberReport) => void) {
     super(publish);
@@ -80,13 +87,21 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
   }
 
   protected release(): Promise<void> {
+    this.#reach.stop();
     return this.member.release();
   }
 
   /** A standby runs as it should; the first time that it streams, its attach is complete. */
   #following(goal: Extract<Goal, { kind: 'follow' }>): number {
     const { member } = this;
-    if (member.observation?.streamingFrom == null) return WAITING_MS;
+    if (member.observation?.streamingFrom == null) {
+      const now = performance.now();
+      this.#idleSince ??= now;
+      if (now - this.#idleSince >= STREAMS_MS) this.error = this.#reach.look(goal.upstream, now);
+      return WAITING_MS;
+    }
+    this.#idleSince = null;
+    this.#reach.stop();
     if (this.#attached !== null) {
       const { checkpoint, clone, at } = this.#attached;
       this.#attached = null;

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { formatLsn, parseLsn, parseSegmentName } from '../lsn.ts';
@@ -112,6 +112,21 @@ describe.each(Object.keys(VERSIONS).map(Number))('a logger beside PostgreSQL %i'
     expect(await missing(standby, more)).toBe(0);
     const history = readFileSync(join(one.walDir, '00000002.history'));
     expect(history.equals(readFileSync(join(standby.walDir, '00000002.history')))).toBe(true);
+  });
+
+  it('begins at an upstream that lacks the history of an old timeline, as every server does that was copied later', async () => {
+    const server = await postgres(version, {}, 1);
+    for (let round = 0; round < 2; round++) {
+      await server.stop();
+      writeFileSync(join(server.data, 'standby.signal'), '');
+      await server.start();
+      await server.value('select pg_promote()');
+    }
+    rmSync(join(server.walDir, '00000002.history'));
+    const one = await logger();
+    await one.client.follow(upstream(server, 1));
+    await streaming(one);
+    expect(await one.client.status()).toMatchObject({ timeline: 3 });
   });
 
   it('cuts off its own WAL past the switch point, and refuses a superseded primary and a stranger', async () => {
