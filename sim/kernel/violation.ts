@@ -11,7 +11,7 @@ export class Violation extends Error {
 
 /** An error that the model's agent meets while it carries out a step; the runner takes it as the real one does. */
 export class StepError extends Error {
-  readonly code: 'fenced' | 'locked' | 'fence-failed' | 'postgres-failed' | 'timed-out' | 'port-in-use' | 'volume-full' | 'unsafe' | 'internal' | 'aborted';
+  readonly code: 'fenced' | 'locked' | 'fence-failed' | 'postgres-failed' | 'timed-out' | 'port-in-use' | 'volume-full' | 'host-unreachable' | 'unsafe' | 'internal' | 'aborted';
 
   constructor(code: StepError['code'], message: string) {
     super(message);

@@ -14,6 +14,7 @@ import type { ModelAgent } from './agent.ts';
 import { dropAside, remove, setAside } from './clear.ts';
 import { ModelLogger } from './logger.ts';
 import { statusOf } from './logger-status.ts';
+import { unreached } from './reach.ts';
 import { waiting } from './runner.ts';
 
 const IDLE_MS = 1_000;
@@ -136,7 +137,10 @@ export class LoggerRunner {
     this.#failures = 0;
     this.#error = null;
     if (this.orders.goal.kind !== 'follow') return IDLE_MS;
-    if (this.#status?.upstream?.state !== 'streaming') return waiting(++this.#waits);
+    if (this.#status?.upstream?.state !== 'streaming') {
+      this.#error = unreached(this.#world, this.#agent.host, this.orders.goal.upstream.port);
+      return waiting(++this.#waits);
+    }
     this.#waits = 0;
     dropAside(this.#world, this.#name);
     return IDLE_MS;

@@ -10,11 +10,12 @@ export function* rewind(member: ModelMember, signal: SimSignal): Work {
   yield* sleep(world.random.int(50, 800), signal);
   if (signal.aborted) throw new StepError('aborted', 'the rewind was broken off');
   const upstream = world.disks.listening(orders.goal.upstream.port);
-  const reached = upstream?.answers && upstream.open && world.network.linked(member.agent.host, upstream.host);
+  // One that is away says nothing of the data; one that is no primary refuses.
+  if (!upstream?.answers || !world.network.linked(member.agent.host, upstream.host)) throw new StepError('host-unreachable', 'the source of the rewind is away');
   const own = folder?.data?.wal ?? [];
-  const source = upstream?.data.wal ?? [];
+  const source = upstream.data.wal;
   const related = source.some((record) => record.timeline === timelineOf(own));
-  if (!reached || !folder?.data || !related || world.random.chance(0.3)) {
+  if (!upstream.open || !folder?.data || !related || world.random.chance(0.3)) {
     member.rewindFailedFor = orders.record.incarnation;
     return;
   }

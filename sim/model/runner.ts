@@ -13,6 +13,7 @@ import { StepError } from '../kernel/violation.ts';
 import type { ModelAgent } from './agent.ts';
 import { ModelMember, type MemberFacts } from './member.ts';
 import { dropAside } from './clear.ts';
+import { unreached } from './reach.ts';
 import { perform } from './steps.ts';
 
 /** The real one goes on with WAITING_MS; the model looks less often at what has not come so soon. */
@@ -163,7 +164,10 @@ export class MemberRunner {
       this.#waits = 0;
       return IDLE_MS;
     }
-    if (member.observation?.streamingFrom == null) return waiting(++this.#waits);
+    if (member.observation?.streamingFrom == null) {
+      this.#error = unreached(member.world, member.agent.host, goal.upstream.port);
+      return waiting(++this.#waits);
+    }
     this.#waits = 0;
     return restAsFollower(goal, member.observation.heardMs);
   }
