@@ -31,6 +31,7 @@ export class ModelAgent {
   readonly runners = new Map<string, MemberRunner | LoggerRunner>();
   readonly #reportBell = new SimBell();
   #takenAt = -Infinity;
+  readonly #began: number;
   #refused = false;
   #wasLeased = false;
   #watching = false;
@@ -38,6 +39,7 @@ export class ModelAgent {
   constructor(world: World, host: string) {
     this.world = world;
     this.host = host;
+    this.#began = world.clock.now;
     this.process = new SimProcess(world.clock, host);
     this.raft = new RaftNode(world, host, this.process, world.raftDisks.get(host)!, () => this.#learned());
     this.decider = new ModelDecider(world, this);
@@ -58,6 +60,11 @@ export class ModelAgent {
   /** It may believe that nobody else was promoted: src/agent/members.ts. */
   leased(): boolean {
     return !this.world.rules.lease || this.world.clock.now - this.#takenAt < leaseMs(this.view.spec.value);
+  }
+
+  /** Likewise. */
+  justBegun(): boolean {
+    return this.#takenAt === -Infinity && this.world.clock.now - this.#began < leaseMs(this.view.spec.value);
   }
 
   /** Writes a person's request into the record, as Decider.operate does. */

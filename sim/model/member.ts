@@ -134,6 +134,7 @@ export class ModelMember {
       promised: home.promised.position === null ? null : { term: home.promised.term, ...home.promised.position },
       current: !world.rules.current || this.agent.raft.current,
       leased: !this.#needsLease || this.agent.leased(),
+      mayGoOn: !this.#needsLease || this.agent.leased() || this.agent.justBegun(),
       promotionAsked: this.postmaster?.promotionAsked ?? false,
       rewindFailed: this.rewindFailedFor === record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,

@@ -74,6 +74,7 @@ interface Running {
 export class HostMembers {
   readonly #options: HostMembersOptions;
   readonly #running = new Map<string, Running>();
+  readonly #began = performance.now();
   #engine: { wanted: string; found: Engine } | null = null;
   #updating: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -165,6 +166,12 @@ export class HostMembers {
     return this.#leaseLeft(group) > 0;
   }
 
+  /** An agent that was killed leaves its primary running: the next one stops it when it stays unanswered for a lease, not before it could have been answered. */
+  #justBegun(group: string): boolean {
+    const spec = this.#options.view.cluster?.document.spec.groups[group];
+    return this.#options.takenMsAgo() === Infinity && spec !== undefined && performance.now() - this.#began < leaseMs(spec);
+  }
+
   /** ms; not above 0: it is over. */
   #leaseLeft(group: string): number {
     const spec = this.#options.view.cluster?.document.spec.groups[group];
@@ -223,7 +230,7 @@ export class HostMembers {
     const { user, view, log, tell, onReport } = this.#options;
     if (view.cluster === null || view.secrets === null) return;
     const { place, volume } = await this.#settle(spec, view.cluster.document.id, group, member);
-    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(record.group), superseded: this.#options.superseded, current: () => this.#current };
+    const environment = { user, volume, secrets: view.secrets, log: log.child({ member: member.name }), tell, leased: () => this.#leased(record.group), justBegun: () => this.#justBegun(record.group), superseded: this.#options.superseded, current: () => this.#current };
     let runner: Runner;
     let upkeep: Upkeep;
     const parted = await partedFrom(place);

@@ -19,7 +19,7 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 
 const orders = (goal: Goal): Orders => ({ goal, term: 1, record: memberRecord('n2'), spec: specOf(['n1', 'n2']), systemIdentifier: null, addresses: [] }) as unknown as Orders;
 const FOLLOW = { kind: 'follow', upstream: { member: 'n1', address: '127.0.0.1', port: 5432 }, slot: 'n2', name: 'n2@1' } as unknown as Goal;
-const environment = { log: silentLog(), current: () => true, leased: () => true, superseded: () => false, wake: () => undefined, progressed: () => undefined } as unknown as MemberEnvironment;
+const environment = { log: silentLog(), current: () => true, leased: () => true, justBegun: () => false, superseded: () => false, wake: () => undefined, progressed: () => undefined } as unknown as MemberEnvironment;
 
 /** Whole data in the member's place on the shared volume, whoever has made them. */
 async function made(): Promise<void> {

@@ -49,6 +49,8 @@ export interface MemberEnvironment {
   tell: (event: EventDraft) => void;
   /** The agent may believe that nobody else was promoted, as the leading agent has lately taken its report. */
   leased: () => boolean;
+  /** The agent began less than a lease ago, and nobody has answered it yet. */
+  justBegun: () => boolean;
   /** Another site is the primary one by now, as this agent has heard from it. */
   superseded: () => boolean;
   /** The agent knows the cluster's documents as they are, not only as they were when it ended. */
@@ -185,6 +187,7 @@ export class Member {
       promised: promise.position === null ? null : { term: promise.term, ...promise.position },
       current: this.environment.current(),
       leased: this.mayWrite(),
+      mayGoOn: this.mayWrite() || (this.environment.justBegun() && !this.environment.superseded()),
       promotionAsked: this.postmaster !== null && asked === processKey(this.postmaster.id),
       rewindFailed: this.rewindFailedFor === this.orders.record.incarnation,
       systemIdentifier: observation?.systemIdentifier ?? null,

@@ -20,7 +20,7 @@ const member = { name: 'n1', incarnation: 2, restarts: 3, renewal: 'fresh' as co
 
 const facts = (patch: Partial<Facts> = {}): Facts => ({
   data: { incarnation: 2, term: TERM, standbySignal: false, cleanStop: null }, stoppedAt: null, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: false,
-  startedFor: 3, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, promotionAsked: false, rewindFailed: false, ...patch,
+  startedFor: 3, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, mayGoOn: true, promotionAsked: false, rewindFailed: false, ...patch,
 });
 const next = (kind: Goal['kind'], patch: Partial<Facts> = {}): Step => nextStep({ goal: goalOf(kind), member, term: TERM, facts: facts(patch) });
 const standby = { incarnation: 2, term: TERM, standbySignal: true, cleanStop: null };
@@ -62,7 +62,7 @@ function* everything(): Generator<Facts> {
       // Only a server that answers says whether it is in recovery, and how it is set up; the directory agrees with it.
       const answers = process === 'ready';
       for (const startedFor of [2, 3]) for (const configured of answers ? flags : [false]) for (const accounts of flags) for (const slots of answers ? flags : [false])
-        for (const sessions of answers ? [0, 2] : [null]) for (const leased of flags) yield { data, stoppedAt: null, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased, promotionAsked: false, rewindFailed: false };
+        for (const sessions of answers ? [0, 2] : [null]) for (const leased of flags) yield { data, stoppedAt: null, debris, aside, fencedTerm, process, inRecovery: answers ? data!.standbySignal : null, startedFor, configured, accounts, slots, sessions, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased, mayGoOn: leased, promotionAsked: false, rewindFailed: false };
     }
 }
 
@@ -134,9 +134,11 @@ describe('from wherever a member is', () => {
 
 describe('a step', () => {
   it('stops a primary whose lease is over at once, and starts none', () => {
-    expect(next('primary', { leased: false })).toEqual({ do: 'stop', mode: 'immediate' });
-    expect(next('primary', { leased: false, process: 'starting' })).toEqual({ do: 'stop', mode: 'immediate' });
-    expect(next('primary', { leased: false, process: 'none', startedFor: 2 })).toEqual({ do: 'nothing', reached: false });
+    expect(next('primary', { leased: false, mayGoOn: false })).toEqual({ do: 'stop', mode: 'immediate' });
+    expect(next('primary', { leased: false, mayGoOn: false, process: 'starting' })).toEqual({ do: 'stop', mode: 'immediate' });
+    expect(next('primary', { leased: false, mayGoOn: false, process: 'none', startedFor: 2 })).toEqual({ do: 'nothing', reached: false });
+    expect(next('primary', { leased: false, current: false }), 'found by an agent that has just begun').toEqual({ do: 'nothing', reached: false });
+    expect(next('primary', { leased: false, process: 'none', startedFor: 2 }), 'nothing is started on trust').toEqual({ do: 'nothing', reached: false });
   });
 
   it('obeys no orders from before a promise', () => {

@@ -41,6 +41,8 @@ export interface Facts {
    * site is the primary one by now.
    */
   leased: boolean;
+  /** So may what was found running: likewise, or the agent has just begun, and nobody had the time to answer it. */
+  mayGoOn: boolean;
   /** This very postmaster was asked to promote: it may accept writes at any moment, whatever it says now. */
   promotionAsked: boolean;
   /** To put the data right was tried for the wanted incarnation, and can't be done. */
@@ -87,7 +89,7 @@ export const dataProven = (goal: Goal, streamingFrom: string | null): boolean =>
 export function nextStep(input: StepInput): Step {
   const { goal, facts } = input;
   // Another may be promoted at any moment: nothing may be written here any more, and there is no time for manners.
-  if (goal.kind !== 'create' && goal.kind !== 'stop' && facts.process !== 'none' && !facts.leased && facts.inRecovery !== true && facts.data?.standbySignal === false) return { do: 'stop', mode: 'immediate' };
+  if (goal.kind !== 'create' && goal.kind !== 'stop' && facts.process !== 'none' && !facts.mayGoOn && facts.inRecovery !== true && facts.data?.standbySignal === false) return { do: 'stop', mode: 'immediate' };
   if (areStale(input)) return waiting;
   switch (goal.kind) {
     case 'create':

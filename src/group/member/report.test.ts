@@ -8,7 +8,7 @@ import { reportOf, type ReportInput } from './report.ts';
 
 const facts: Facts = {
   data: { incarnation: 2, term: 3, standbySignal: true, cleanStop: true }, stoppedAt: null, debris: false, aside: false, fencedTerm: null, process: 'ready', inRecovery: true,
-  startedFor: 4, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, promotionAsked: false, rewindFailed: false,
+  startedFor: 4, configured: true, accounts: true, slots: true, sessions: 0, checkpointed: false, promisedTerm: 0, promised: null, current: true, leased: true, mayGoOn: true, promotionAsked: false, rewindFailed: false,
 };
 const observation: Observation = {
   inRecovery: true, timeline: 2, lsn: '0/10', received: '0/20', streamingFrom: 'a:1', heardMs: 7, lagMs: 5, sessions: 1, systemIdentifier: '7', synchronousNames: null, retained: {}, followers: [], slots: [], pendingRestart: ['port'],
