@@ -1,8 +1,9 @@
 /** A member that becomes a cluster of its own: who may, and what is said of one that has begun to. */
+import { createHmac } from 'node:crypto';
 import type { ClusterView } from './documents.ts';
 import { PgorbitError, type ErrorReport } from '../errors.ts';
 import type { NewOwner } from '../group/member/parted.ts';
-import type { MemberRecord } from '../group/model.ts';
+import type { MemberRecord, SecretsDocument } from '../group/model.ts';
 import { sleep } from '../lifecycle.ts';
 
 /** For so long nobody may lead a cluster before it counts as lost: its agents may be electing one, or this one may just have begun. */
@@ -15,6 +16,16 @@ export const leaving = (name: string, { cluster }: NewOwner): ErrorReport & { hi
   message: `${name} has begun to become the cluster ${cluster}, and takes no part here any more`,
   hint: `run that command again, or: pgorbit remove ${name}`,
 });
+
+/**
+ * The new cluster's accounts. Those who followed a replica or a primary would, when they come back, find at the old address a
+ * server of their own history, with another timeline: their password is none there any more. The same again for the same owner.
+ */
+export function secretsAfter(secrets: SecretsDocument, role: MemberRecord['role'], { clusterId }: NewOwner): SecretsDocument {
+  if (role === 'standby') return secrets;
+  const { user, password } = secrets.replication;
+  return { ...secrets, replication: { user, password: createHmac('sha256', password).update(clusterId).digest('base64url').slice(0, 24) } };
+}
 
 /**
  * Nobody waits for a standby. Whom an election counts on goes only where nobody is left who could hold one.

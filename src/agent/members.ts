@@ -1,7 +1,7 @@
 /** The members that live on this host: a runner for each, with the orders that the documents hold. */
 import type { Departure, StatusDocument } from './api.ts';
 import type { ClusterView } from './documents.ts';
-import { leaving, mustBeFree } from './leaving.ts';
+import { leaving, mustBeFree, secretsAfter } from './leaving.ts';
 import { PgorbitError, type ErrorReport } from '../errors.ts';
 import type { HostVolumes } from './volumes.ts';
 import { dirname } from 'node:path';
@@ -282,7 +282,8 @@ export class HostMembers {
       const primary = this.#options.view.groups.get(group)?.record.primary === name;
       await life.stop();
       try {
-        await part(runner.member, { owner, primary }, this.#parting.signal);
+        const { orders: { record }, environment } = runner.member;
+        await part(runner.member, { owner, primary, replication: secretsAfter(environment.secrets, record.role, owner).replication }, this.#parting.signal);
       } finally {
         await runner.member.release();
         this.#running.delete(key);

@@ -1,5 +1,5 @@
 /** The accounts that pgorbit makes in a new database system. */
-import type { SecretsDocument } from '../model.ts';
+import type { Account, SecretsDocument } from '../model.ts';
 import type { SqlSession } from '../../engine/sql.ts';
 
 /** initdb makes the agent's account; these follow from it. Idempotent: an account that exists gets its password again. */
@@ -16,6 +16,11 @@ export async function setUpAccounts(sql: SqlSession, secrets: SecretsDocument): 
     await sql.query(`${exists ? 'alter' : 'create'} role ${quoteIdent(user)} with ${attributes} password '${password}'`);
   }
   await sql.query(`grant pg_monitor to ${quoteIdent(secrets.monitor.user)}`);
+}
+
+/** Of an account that exists. */
+export async function setPassword(sql: SqlSession, { user, password }: Account): Promise<void> {
+  await sql.query(`alter role ${quoteIdent(user)} with password '${password}'`);
 }
 
 /** True when every account is there. */

@@ -7,6 +7,8 @@ import { sleep } from '../../../lifecycle.ts';
 import { writeMarker } from '../../../volume/marker.ts';
 import { parseLsn } from '../../../wal/lsn.ts';
 import type { Member } from '../member.ts';
+import type { Account } from '../../model.ts';
+import { setPassword } from '../accounts.ts';
 import { partedFrom, writeParted, type NewOwner, type Parted } from '../parted.ts';
 import { holdingOf } from '../place.ts';
 import { replayedBy } from '../recovery-point.ts';
@@ -29,6 +31,8 @@ export interface Leaving {
   owner: NewOwner;
   /** The group's record names it as the primary. */
   primary: boolean;
+  /** The new cluster's account for replication. */
+  replication: Account;
 }
 
 /**
@@ -36,7 +40,7 @@ export interface Leaving {
  * run the member meanwhile. May be repeated: what an earlier attempt did is found.
  * @throws `unsafe` where the data are not whole, or went to another cluster before; what the server throws.
  */
-export async function part(member: Member, { owner, primary }: Leaving, signal: AbortSignal): Promise<Parted> {
+export async function part(member: Member, { owner, primary, replication }: Leaving, signal: AbortSignal): Promise<Parted> {
   const { place, orders } = member;
   const earlier = await partedFrom(place);
   if (earlier?.done) return earlier;
@@ -67,6 +71,9 @@ export async function part(member: Member, { owner, primary }: Leaving, signal: 
   } else if (parted !== null) await writeParted(place.homeDir, parted);
   if (parted === null) throw new PgorbitError('unsafe', `${place.member} accepts writes already, and nobody promoted it to this end`, { hint: '`pgorbit status`' });
   await syncSlots(member.sql(), []);
+  // Nobody is there who could confirm it.
+  await member.sql().query('set synchronous_commit = local');
+  await setPassword(member.sql(), replication);
   await member.sql().query('checkpoint', [], { timeoutMs: CHECKPOINT_MS });
   if (!(await member.stop('fast'))) throw new PgorbitError('timed-out', `${place.member} does not stop`, { hint: `pgorbit logs ${place.member}` });
   await writeMarker(place.dir, { ...holding.marker, ...parted.owner, incarnation: 1, term: 0, systemIdentifier: holding.marker.systemIdentifier ?? orders.systemIdentifier });
