@@ -1,8 +1,8 @@
 /** Whom an election counts on leaves only where nobody has led for 10 seconds. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { GroupSpec, MemberRecord } from '../group/model.ts';
+import type { GroupSpec, MemberRecord, SecretsDocument } from '../group/model.ts';
 import type { ClusterView } from './documents.ts';
-import { mustBeFree } from './leaving.ts';
+import { mustBeFree, secretsAfter } from './leaving.ts';
 
 const signal = new AbortController().signal;
 
@@ -15,6 +15,16 @@ function ledBetween(begin: number, end: number): () => boolean {
   const now = performance.now();
   return () => performance.now() >= now + 1000 * begin && performance.now() < now + 1000 * end;
 }
+
+test('whoever was followed gets another password for replication, the same for the same owner; the other accounts stay', () => {
+  const account = (user: string): SecretsDocument['agent'] => ({ user, password: `${user}-secret` });
+  const secrets: SecretsDocument = { superuser: account('postgres'), agent: account('pgorbit_agent'), replication: account('pgorbit_replication'), monitor: account('pgorbit_monitor') };
+  const after = secretsAfter(secrets, 'primary', { cluster: 'saved', clusterId: 'a' });
+  expect(after).toEqual({ ...secrets, replication: { user: 'pgorbit_replication', password: expect.stringMatching(/^[\w-]{24}$/) } });
+  expect(secretsAfter(secrets, 'replica', { cluster: 'other', clusterId: 'a' })).toEqual(after);
+  expect(secretsAfter(secrets, 'replica', { cluster: 'saved', clusterId: 'b' })).not.toEqual(after);
+  expect(secretsAfter(secrets, 'standby', { cluster: 'saved', clusterId: 'a' })).toEqual(secrets);
+});
 
 describe('mustBeFree', () => {
   beforeEach(() => {
