@@ -8,7 +8,6 @@ import type { Agent } from './agent.ts';
 import { enrolmentHandlers } from './enrolment-handlers.ts';
 import { currentStatus } from './current-status.ts';
 import { byLeader } from './leader.ts';
-import { secretsAfter } from './leaving.ts';
 import { findPort } from './ports.ts';
 import { reclaimWal } from './reclaim.ts';
 import { siteHandlers } from './site/handlers.ts';
@@ -40,14 +39,7 @@ function ownHandlers(agent: Agent): Handlers {
       return readLog(file, Number(offset), Number(lines));
     },
     'GET /v1/here': async () => ({ document: agent.view.cluster?.document ?? null, parted: agent.members.parted() }),
-    'POST /v1/part': async ({ group, member, owner }) => {
-      const departure = await agent.members.part(group, member, owner);
-      const { secrets } = agent.view;
-      // No member runs before they are known.
-      if (secrets === null) throw new PgorbitError('state-conflict', `the agent of ${agent.config.host} does not know its cluster's accounts yet`, { hint: 'try again in a moment' });
-      const role = agent.view.groups.get(group)?.record.members[member]?.role ?? 'standby';
-      return { ...departure, secrets: secretsAfter(secrets, role, departure.parted.owner) };
-    },
+    'POST /v1/part': async ({ group, member, owner }) => agent.members.part(group, member, owner),
     'POST /v1/drill': async ({ group, member, checks, database }, { signal }) => agent.members.drill(group, member, checks, database, signal),
     'POST /v1/shutdown': async ({ stopMembers, leave }) => {
       agent.shutDown({ stopMembers, leave: leave === true });

@@ -9,7 +9,7 @@ import { findEngine, type Engine } from '../engine/find.ts';
 import type { OsUser } from '../engine/osuser.ts';
 import { leaseMs } from '../group/decide/context.ts';
 import { LoggerRunner } from '../group/logger/runner.ts';
-import type { ClusterSpec, GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../group/model.ts';
+import type { ClusterSpec, Goal, GroupRecord, GroupSpec, MemberRecord, MemberReport, WalPosition } from '../group/model.ts';
 import type { Orders } from '../group/member/member.ts';
 import { clearDrill, drill, type DrillCheck, type DrillResult } from '../group/member/drill.ts';
 import { PartedRunner } from '../group/member/parted-runner.ts';
@@ -59,6 +59,9 @@ interface Runner {
 
 /** A namesake may have come of which this host did not hear that it is another: with data where there was only WAL, or the other way round. */
 const isFor = (runner: Runner, { role }: MemberRecord): boolean => runner instanceof PartedRunner || runner instanceof LoggerRunner === (role === 'logger');
+
+/** What is to be removed is removed, whatever else is stopped. */
+const goalOf = ({ goal }: MemberRecord, stopped: boolean): Goal => (stopped && goal.kind !== 'remove' ? { kind: 'stop' } : goal);
 
 interface Running {
   place: Place;
@@ -214,11 +217,11 @@ export class HostMembers {
     if (group === undefined) return;
     const orders: Orders = {
       engine: await this.#findEngine(spec),
-      goal: stopped && member.goal.kind !== 'remove' ? { kind: 'stop' } : member.goal, term: record.term, record: member, spec: group, systemIdentifier: record.systemIdentifier,
+      goal: goalOf(member, stopped), term: record.term, record: member, spec: group, systemIdentifier: record.systemIdentifier,
       addresses: [...new Set([...Object.values(spec.hosts).map((one) => one.address), ...(this.#options.view.site?.document.peer.addresses ?? [])])].sort(),
     };
     const running = this.#running.get(key);
-    if (running?.leaves != null && member.goal.kind !== 'remove') orders.goal = { kind: 'stop' };
+    if (running?.leaves != null) orders.goal = goalOf(member, true);
     if (running !== undefined && isFor(running.runner, member)) {
       running.runner.obey(orders);
       return;
@@ -237,7 +240,7 @@ export class HostMembers {
     // A standby is put right as any other: nobody elects it.
     const leaves = parted !== null && !parted.done && member.role !== 'standby' ? leaving(member.name, parted.owner) : null;
     if (leaves !== null) {
-      if (member.goal.kind !== 'remove') orders.goal = { kind: 'stop' };
+      orders.goal = goalOf(member, true);
       tell({ level: 'warning', kind: 'leaving', group: record.group, member: member.name, message: `${leaves.message}: ${leaves.hint}` });
     }
     if (parted?.done) {
@@ -271,19 +274,22 @@ export class HostMembers {
    * data. From the first moment on nothing runs it but this; when it fails before it is promoted the member goes on as before.
    * @throws `no-such-member`, `usage` for a member that can't, `unsafe`, and what its server throws.
    */
-  async part(group: string, name: string, owner: NewOwner): Promise<Pick<Departure, 'parted' | 'dir' | 'inHome'>> {
+  async part(group: string, name: string, owner: NewOwner): Promise<Departure> {
     const key = `${group}/${name}`;
     const running = await this.#begun(group, name);
     if (running === undefined) throw new PgorbitError('no-such-member', `${name} of group ${group} does not run on ${this.#options.host}`);
     const { place, runner, life } = running;
+    const { secrets } = this.#options.view;
+    const record = this.#options.view.groups.get(group)?.record;
+    const member = record?.members[name];
+    // No member runs before they are known.
+    if (secrets === null || member === undefined) throw new PgorbitError('internal', `${name} runs, and its cluster's documents do not say how`);
     if (runner instanceof LoggerRunner) throw new PgorbitError('usage', `${name} is a logger: it has WAL, and no data`);
     if (runner instanceof MemberRunner) {
-      await mustBeFree(this.#options.view, group, runner.member.orders.record, () => this.#leased(group), this.#parting.signal);
-      const primary = this.#options.view.groups.get(group)?.record.primary === name;
+      await mustBeFree(this.#options.view, group, member, () => this.#leased(group), this.#parting.signal);
       await life.stop();
       try {
-        const { orders: { record }, environment } = runner.member;
-        await part(runner.member, { owner, primary, replication: secretsAfter(environment.secrets, record.role, owner).replication }, this.#parting.signal);
+        await part(runner.member, { owner, primary: record?.primary === name, replication: secretsAfter(secrets, member.role, owner).replication }, this.#parting.signal);
       } finally {
         await runner.member.release();
         this.#running.delete(key);
@@ -294,7 +300,7 @@ export class HostMembers {
     if (parted === null || parted.owner.cluster !== owner.cluster) {
       throw new PgorbitError('unsafe', `${name} became the cluster ${parted?.owner.cluster ?? ''} before`, { hint: `pgorbit promote ${name} --as ${parted?.owner.cluster ?? ''}` });
     }
-    return { parted, dir: place.dir, inHome: place.dir.startsWith(`${place.homeDir}/`) };
+    return { parted, secrets: secretsAfter(secrets, member.role, parted.owner), dir: place.dir, inHome: place.dir.startsWith(`${place.homeDir}/`) };
   }
 
   /** An agent that has just begun may not run a member yet that its documents name, or will in a moment. */

@@ -1,5 +1,6 @@
 /** Finding TCP ports that a server can take. */
-import { connect, createServer, isIPv6 } from 'node:net';
+import { createServer, isIPv6 } from 'node:net';
+import { knock } from '../engine/knock.ts';
 import { errnoOf, PgorbitError } from '../errors.ts';
 
 const LAST_PORT = 65_535;
@@ -50,14 +51,7 @@ function canBind(wish: PortWish, port: number): Promise<boolean> {
 function answers(address: string, port: number): Promise<boolean> {
   const host = address === '0.0.0.0' ? '127.0.0.1' : isIPv6(address) && /^[0:]+$/.test(address) ? '::1' : address;
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    const done = (answered: boolean): void => {
-      socket.destroy();
-      resolve(answered);
-    };
-    socket.setTimeout(CONNECT_MS, () => done(false));
-    socket.once('connect', () => done(true));
-    socket.once('error', () => done(false));
+    knock(host, port, CONNECT_MS, (failure) => resolve(failure === null));
   });
 }
 

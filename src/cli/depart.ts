@@ -1,7 +1,7 @@
 /**
- * A standby becomes a cluster of its own, or what is left of one that has lost its majority. First its agent promotes it and gives its data the new cluster's mark: from
- * then on the old cluster can't have it. Then the new cluster begins with those data, and the old one forgets the member.
- * Each step finds what an interrupted attempt did.
+ * A standby becomes a cluster of its own, or what is left of one that has lost its majority. First its agent promotes it and
+ * gives its data the new cluster's mark: from then on the old cluster can't have it. Then the new cluster begins with those
+ * data, and the old one forgets the member. Each step finds what an interrupted attempt did.
  */
 import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, readFile, rename } from 'node:fs/promises';
@@ -21,7 +21,7 @@ import { isClusterName } from './plan/select.ts';
 import { readPresent } from './present.ts';
 import { formatBytes } from './print/units.ts';
 import { reconcile } from './reconcile.ts';
-import { findStandby, type StandbyHere } from './standby-here.ts';
+import { findMember, type MemberHere } from './member-here.ts';
 
 /** What is left to replay, and a checkpoint of a large cache. */
 const PART_MS = 3_600_000;
@@ -37,21 +37,21 @@ export interface Departed {
   forgotten: boolean;
 }
 
-/** @throws `unsafe` without `force` while nobody answers for the old cluster, and as findStandby and part do */
+/** @throws `unsafe` without `force` while nobody answers for the old cluster, and as findMember and part do */
 export async function depart(context: Context, wanted: string, options: { as: string | undefined; force: boolean }): Promise<Departed> {
-  const standby = await findStandby(context, wanted);
+  const here = await findMember(context, wanted);
   try {
-    const { spec, group, member, status, agent } = standby;
+    const { spec, group, member, status, agent } = here;
     const name = options.as ?? `${spec.cluster}-${member.name}`;
     if (member.role !== 'standby' && options.as === undefined) {
       throw new PgorbitError('unsafe', `nobody leads cluster ${spec.cluster}: too few of its agents answer, so nobody can be promoted in it`, {
         hint: `\`pgorbit up\` starts the agents of this machine; if the other hosts are lost for good: pgorbit promote ${member.name} --as NAME --force makes ${member.name} a cluster of its own`,
       });
     }
-    await check(context, standby, name, options.force);
+    await check(context, here, name, options.force);
     context.background = `Run the same command again: it goes on where it ended. \`pgorbit status --cluster ${name}\` shows how far the new cluster is.`;
     context.progress.step(`promote ${member.name}, and cut it from ${spec.cluster}`);
-    const departure = await agent.call('POST /v1/part', { group: group.name, member: member.name, owner: { cluster: name, clusterId: standby.owner?.clusterId ?? randomUUID() } }, { signal: context.signal, timeoutMs: context.timeoutMs ?? PART_MS });
+    const departure = await agent.call('POST /v1/part', { group: group.name, member: member.name, owner: { cluster: name, clusterId: here.owner?.clusterId ?? randomUUID() } }, { signal: context.signal, timeoutMs: context.timeoutMs ?? PART_MS });
     const { parted: { owner, point } } = departure;
     context.progress.done(`up to ${point.lsn} of timeline ${point.timeline}`);
     for (const setting of leftOut(group)) context.progress.warn(`${setting} is not taken over: an archive is one cluster's alone`);
@@ -67,11 +67,11 @@ export async function depart(context: Context, wanted: string, options: { as: st
     const forgotten = status !== null && (await forget(context, spec.cluster, group.name, member.name));
     return { cluster: name, member: member.name, point, status: outcome.status, forgotten };
   } finally {
-    standby.agent.close();
+    here.agent.close();
   }
 }
 
-async function check(context: Context, { spec, group, member, status, owner }: StandbyHere, name: string, force: boolean): Promise<void> {
+async function check(context: Context, { spec, group, member, status, owner }: MemberHere, name: string, force: boolean): Promise<void> {
   if (!isClusterName(name)) throw new PgorbitError('usage', `${JSON.stringify(name)} is no name for a cluster`, { hint: 'letters, digits and hyphens: `--as NAME`' });
   if (name === spec.cluster) throw new PgorbitError('usage', `${name} is the cluster that it leaves`, { hint: 'another name: `--as NAME`' });
   if (owner !== null && owner.cluster !== name) throw new PgorbitError('unsafe', `${member.name} became the cluster ${owner.cluster} before`, { hint: `to see that through: pgorbit promote ${member.name} --as ${owner.cluster}` });

@@ -31,6 +31,9 @@ export class UpstreamError extends PgorbitError {
   }
 }
 
+/** The server does not have the file, a WAL segment or a history, that it was asked for: ERRCODE_UNDEFINED_FILE. */
+export const isMissingFile = (error: unknown): error is UpstreamError => error instanceof UpstreamError && error.state === '58P01';
+
 /** A row of text per answer row, or the news that the server now streams; `copy-out` comes with the rows before it. */
 export type Answer = { kind: 'rows'; rows: (string | null)[][] } | { kind: 'copy-both' } | { kind: 'copy-out'; rows: (string | null)[][] };
 

@@ -3,7 +3,7 @@ import { PgorbitError } from '../../errors.ts';
 import { parseHistory, switchpointOf, timelineSpans, type TimelineHistory } from '../../wal/history.ts';
 import { formatLsn, type Lsn, segmentStart } from '../../wal/lsn.ts';
 import { parseError } from '../../wire/backend.ts';
-import { type Answer, ReplicationClient, UpstreamError } from '../../wire/client.ts';
+import { type Answer, ReplicationClient, UpstreamError, isMissingFile } from '../../wire/client.ts';
 import { copyDone } from '../../wire/frontend.ts';
 import { parseSenderMessage, StatusMessage } from '../../wire/replication.ts';
 import { identifySource, oneRow, type Identity } from '../source.ts';
@@ -61,7 +61,6 @@ export class WalGone extends PgorbitError {
 /** SQLSTATEs ("PostgreSQL Error Codes"). */
 const DUPLICATE_OBJECT = '42710';
 const UNDEFINED_OBJECT = '42704';
-const UNDEFINED_FILE = '58P01';
 const OBJECT_IN_USE = '55006';
 
 /** Resolves never; throws when the connection is lost, WalGone (`wal-invalid`) when the server no longer has what the archive lacks. */
@@ -172,7 +171,7 @@ async function stream(options: SessionOptions, client: ReplicationClient, writer
     options.onStreaming(from);
   };
   const answer = await startReplication(options, client, writer).catch((error: unknown) => {
-    if (error instanceof UpstreamError && error.state === UNDEFINED_FILE) throw gap(writer, options.source.member, error);
+    if (isMissingFile(error)) throw gap(writer, options.source.member, error);
     throw error;
   });
   if (answer.kind !== 'copy-both') return;
@@ -182,7 +181,7 @@ async function stream(options: SessionOptions, client: ReplicationClient, writer
     const finish = (error?: unknown): void => {
       clearInterval(timer);
       if (error === undefined) resolve();
-      else reject(error instanceof UpstreamError && error.state === UNDEFINED_FILE ? gap(writer, options.source.member, error) : error);
+      else reject(isMissingFile(error) ? gap(writer, options.source.member, error) : error);
     };
     const guarded = (work: () => void): void => {
       try {

@@ -7,7 +7,7 @@ import { depart } from '../depart.ts';
 import { fetchSecrets } from '../access.ts';
 import { chooseMember } from '../plan/names.ts';
 import { endpointUri, withoutPassword } from '../plan/uri.ts';
-import { findStandby } from '../standby-here.ts';
+import { findMember } from '../member-here.ts';
 
 interface Options {
   as?: string;
@@ -22,7 +22,7 @@ export const define: Define = (command, declare) => {
     .option('--force', 'yes: the old primary is fenced for good, and comes back as a replica by a new clone; with --as: its cluster is lost')
     .option('--accept-loss', "with --force, on a shared volume: goes on without what can't be read of the old primary's WAL");
   declare<Options>(command, 'pgorbit promote n2 --force\npgorbit promote n2 --force --accept-loss\npgorbit promote s1 --as dr\npgorbit promote s1 --as dr --force\npgorbit promote n2 --as saved --force', async (context, [wanted = ''], options) => {
-    if (options.as !== undefined || (await mayLeave(context, wanted))) return promoteStandby(context, wanted, options);
+    if (options.as !== undefined || (await mayLeave(context, wanted))) return promoteAlone(context, wanted, options);
     await act(context, (groups) => {
       const { group, member } = chooseMember(groups, wanted);
       if (options.force !== true) {
@@ -38,7 +38,7 @@ export const define: Define = (command, declare) => {
 /** A standby, or a copy of the data for which nobody leads. False also where that can't be known here: then it is for the cluster to say. */
 async function mayLeave(context: Context, wanted: string): Promise<boolean> {
   try {
-    (await findStandby(context, wanted)).agent.close();
+    (await findMember(context, wanted)).agent.close();
     return true;
   } catch (error) {
     if (error instanceof PgorbitError && (error.code === 'usage' || error.code.startsWith('no-such') || error.code === 'host-unreachable')) return false;
@@ -46,7 +46,7 @@ async function mayLeave(context: Context, wanted: string): Promise<boolean> {
   }
 }
 
-async function promoteStandby(context: Context, wanted: string, options: Options): Promise<void> {
+async function promoteAlone(context: Context, wanted: string, options: Options): Promise<void> {
   const { cluster, member, point, status, forgotten } = await depart(context, wanted, { as: options.as, force: options.force === true });
   const members = status?.groups[0]?.members ?? [];
   const account = await withCluster(context, async (one) => (await fetchSecrets(one)).superuser, cluster);

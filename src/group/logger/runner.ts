@@ -1,6 +1,6 @@
 /** A member that stores WAL alone, run by the loop: its logger process. */
 import { inStep, sleep } from '../../lifecycle.ts';
-import { backOff, MemberLoop, WAITING_MS, type Rest } from '../member/loop.ts';
+import { backOff, MemberLoop, UNREACHED_MS, WAITING_MS, type Rest } from '../member/loop.ts';
 import type { Orders } from '../member/member.ts';
 import type { Place } from '../member/place.ts';
 import type { MemberReport } from '../model.ts';
@@ -11,8 +11,6 @@ import { reportOf } from './report.ts';
 /** Between looks: when all is well, and when a wait has lasted. */
 const IDLE_MS = 1_000;
 const PATIENT_MS = 500;
-/** An upstream that is about to open is not reached either: from then on it is said. */
-const UNREACHED_MS = 2_000;
 /** From when on a wait has lasted. */
 const LONG_MS = 10_000;
 
@@ -95,20 +93,19 @@ export class LoggerRunner extends MemberLoop<Facts, Doing> {
       if (member.orders.goal.kind === 'follow') await member.settle();
       return inStep(IDLE_MS);
     }
-    const rest = this.#waiting();
     // A full disk is for a person to hear of. The rest passes as a rule, an upstream that is not up yet, say: it is shown.
     if (upstream?.state === 'disk-full' && upstream.error !== null) this.complain(upstream.error);
     else this.error = upstream?.state === 'failed' || this.#waited() >= UNREACHED_MS ? (upstream?.error ?? null) : null;
-    return rest;
+    return this.#waiting();
   }
 
   #waiting(): number {
-    this.#waitingSince ??= performance.now();
     return this.#waited() < LONG_MS ? WAITING_MS : PATIENT_MS;
   }
 
   #waited(): number {
-    return this.#waitingSince === null ? 0 : performance.now() - this.#waitingSince;
+    this.#waitingSince ??= performance.now();
+    return performance.now() - this.#waitingSince;
   }
 
   /** The process has ended. */

@@ -29,6 +29,8 @@ interface Controlled<F> {
 
 /** Between looks while something is awaited. */
 export const WAITING_MS = 50;
+/** An upstream that is about to open does not answer either, and who has just begun does not stream yet: after that it is asked, and said, what keeps it. */
+export const UNREACHED_MS = 2_000;
 /** After a failed step: this, doubled with each further failure, up to the limit. */
 const RETRY_MS = 200;
 const RETRY_LIMIT_MS = 10_000;

@@ -1,5 +1,5 @@
 /** Whether a member's upstream can be reached at all: who does not stream because of the network alone is not made anew. */
-import { connect, type Socket } from 'node:net';
+import { knock } from '../../engine/knock.ts';
 import type { ErrorReport } from '../../errors.ts';
 import type { Endpoint } from '../model.ts';
 
@@ -9,7 +9,8 @@ const ANSWER_MS = 1_000;
 
 export class Reach {
   #of = '';
-  #socket: Socket | null = null;
+  /** Ends the look that is under way. */
+  #end: (() => void) | null = null;
   #failure: string | null = null;
   #nextAt = 0;
 
@@ -20,9 +21,12 @@ export class Reach {
       this.stop();
       this.#of = of;
     }
-    if (this.#socket === null && now >= this.#nextAt) {
+    if (this.#end === null && now >= this.#nextAt) {
       this.#nextAt = now + EVERY_MS;
-      this.#knock(address, port);
+      this.#end = knock(address, port, ANSWER_MS, (failure) => {
+        this.#end = null;
+        this.#failure = failure;
+      });
     }
     if (this.#failure === null) return null;
     return { code: 'host-unreachable', message: `${member} at ${of} can't be reached (${this.#failure})`, hint: 'its data are kept as they are; look at the network between the two hosts' };
@@ -30,24 +34,10 @@ export class Reach {
 
   /** Ends a look that is under way, and forgets what was found. */
   stop(): void {
-    this.#socket?.destroy();
-    this.#socket = null;
+    this.#end?.();
+    this.#end = null;
     this.#of = '';
     this.#failure = null;
     this.#nextAt = 0;
-  }
-
-  #knock(address: string, port: number): void {
-    const socket = connect({ host: address, port });
-    this.#socket = socket;
-    const done = (failure: string | null): void => {
-      socket.destroy();
-      if (this.#socket !== socket) return;
-      this.#socket = null;
-      this.#failure = failure;
-    };
-    socket.setTimeout(ANSWER_MS, () => done(`no answer within ${ANSWER_MS} ms`));
-    socket.once('connect', () => done(null));
-    socket.once('error', (error) => done(error.message));
   }
 }

@@ -1,7 +1,7 @@
 /** A member that holds data, run by the loop: its postgres. */
 import { inStep } from '../../lifecycle.ts';
 import type { Goal, MemberReport } from '../model.ts';
-import { MemberLoop, WAITING_MS, type Rest } from './loop.ts';
+import { MemberLoop, UNREACHED_MS, WAITING_MS, type Rest } from './loop.ts';
 import { Member, type MemberEnvironment, type Orders } from './member.ts';
 import { dataProven, nextStep, type Facts, type Step } from './next-step.ts';
 import { perform, type Attached } from './perform.ts';
@@ -10,9 +10,6 @@ import { reportOf } from './report.ts';
 import type { Place } from './place.ts';
 import { IDLE_MS, restAsFollower, restAsPrimary } from './rest.ts';
 import { dropAside } from './steps/clear.ts';
-
-/** A server that was stopped, or a standby that has just begun, comes to stream within this time; later it is asked what keeps it. */
-const STREAMS_MS = 2_000;
 
 type Looked = Facts & { systemIdentifier: string | null };
 type Doing = Exclude<Step, { do: 'nothing' }>;
@@ -97,7 +94,7 @@ export class MemberRunner extends MemberLoop<Looked, Doing> {
     if (member.observation?.streamingFrom == null) {
       const now = performance.now();
       this.#idleSince ??= now;
-      if (now - this.#idleSince >= STREAMS_MS) this.error = this.#reach.look(goal.upstream, now);
+      if (now - this.#idleSince >= UNREACHED_MS) this.error = this.#reach.look(goal.upstream, now);
       return WAITING_MS;
     }
     this.#idleSince = null;

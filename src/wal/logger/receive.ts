@@ -4,7 +4,7 @@
  */
 import { PgorbitError, errnoOf } from '../../errors.ts';
 import { sleep } from '../../lifecycle.ts';
-import { ReplicationClient, UpstreamError, type ConnectOptions } from '../../wire/client.ts';
+import { ReplicationClient, isMissingFile, type ConnectOptions } from '../../wire/client.ts';
 import { copyDone } from '../../wire/frontend.ts';
 import { StatusMessage, parseSenderMessage } from '../../wire/replication.ts';
 import { type TimelineHistory, switchpointOf, timelineSpans } from '../history.ts';
@@ -32,8 +32,6 @@ export interface ReceiveOptions {
 const QUICK_TRIES = 200;
 const QUICK_MS = 10;
 const SLOW_MS = 250;
-/** ERRCODE_UNDEFINED_FILE ("PostgreSQL Error Codes"). */
-const UNDEFINED_FILE = '58P01';
 /** Room for the largest message of a WAL sender (MAX_SEND_SIZE, 128 kB) and what follows it: one read, one fsync. */
 const READ_BYTES = 256 * 1024;
 
@@ -176,7 +174,7 @@ export class Receiver {
     for (const { timeline: parent } of history.parents) {
       if (parent <= Math.max(1, this.#store.timeline) || this.#store.historyText(parent) !== null) continue;
       await fetch(parent).catch((error: unknown) => {
-        if (!(error instanceof UpstreamError && error.state === UNDEFINED_FILE)) throw error;
+        if (!isMissingFile(error)) throw error;
       });
     }
     return history;

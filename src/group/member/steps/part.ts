@@ -75,7 +75,7 @@ export async function part(member: Member, { owner, primary, replication }: Leav
   await member.sql().query('set synchronous_commit = local');
   await setPassword(member.sql(), replication);
   await member.sql().query('checkpoint', [], { timeoutMs: CHECKPOINT_MS });
-  if (!(await member.stop('fast'))) throw new PgorbitError('timed-out', `${place.member} does not stop`, { hint: `pgorbit logs ${place.member}` });
+  await stopped(member);
   await writeMarker(place.dir, { ...holding.marker, ...parted.owner, incarnation: 1, term: 0, systemIdentifier: holding.marker.systemIdentifier ?? orders.systemIdentifier });
   await writeParted(place.homeDir, { ...parted, done: true });
   return { ...parted, done: true };
@@ -92,8 +92,12 @@ async function stepDown(member: Member, primary: boolean, signal: AbortSignal): 
     throw new PgorbitError('unsafe', `${member.place.member} has the data of an earlier primary: they may hold what was never confirmed, and lack what was`, { hint: 'another member that is left' });
   }
   member.nowDoing('stopping');
-  if (!(await member.stop('fast', signal))) throw new PgorbitError('timed-out', `${member.place.member} does not stop`, { hint: `pgorbit logs ${member.place.member}` });
+  await stopped(member, signal);
   await member.becomeStandby();
+}
+
+async function stopped(member: Member, signal?: AbortSignal): Promise<void> {
+  if (!(await member.stop('fast', signal))) throw new PgorbitError('timed-out', `${member.place.member} does not stop`, { hint: `pgorbit logs ${member.place.member}` });
 }
 
 /**

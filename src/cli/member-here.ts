@@ -18,7 +18,7 @@ import { chooseCluster } from './plan/select.ts';
 const BEGIN_MS = 10_000;
 const BEGIN_POLL_MS = 100;
 
-export interface StandbyHere {
+export interface MemberHere {
   spec: ClusterSpec;
   group: GroupSpec;
   member: MemberSpec;
@@ -34,7 +34,7 @@ export interface StandbyHere {
  * Finds the standby that `wanted` (`s1` or `main/s1`) means; where nobody leads its cluster, any member with data of its own.
  * @throws `no-such-member`, `usage` for another member, `host-unreachable` where its host is another machine
  */
-export async function findStandby(context: Context, wanted: string): Promise<StandbyHere> {
+export async function findMember(context: Context, wanted: string): Promise<MemberHere> {
   const agents = await listAgents(context.home);
   const name = chooseCluster([...new Set([...(await listClusters(context.home)), ...agents.map((one) => one.cluster)])].sort(), context.wantedCluster, context.home);
   const here = agents.filter((one) => one.cluster === name);
